@@ -1,0 +1,78 @@
+# Everything a person or CI does with this project. `make` alone lists it.
+.DEFAULT_GOAL := help
+.PHONY: help up train serve dashboard mlflow lab test lint readme lock hooks clean browser
+
+# Company proxies bring certificates of their own; uv looks at the system's only when asked.
+export UV_SYSTEM_CERTS := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Nothing of this machine's Python may leak in.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+EXTRAS := serve,train,dashboard,docs,dev,postgres
+READY := .venv/.ready
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: $(READY) ## Train a model unless there is one, then start the service, the dashboard and MLflow's pages.
+	@exec iris-nb up
+
+train: $(READY) ## Run the training notebook; a model that passes the gate becomes the champion.
+	@exec iris-nb train
+
+serve: $(READY) ## Start the REST service alone.
+	@exec python -m serve
+
+dashboard: $(READY) ## Start the monitoring dashboard alone.
+	@exec iris-nb up dashboard
+
+mlflow: $(READY) ## Start MLflow's pages alone.
+	@exec iris-nb up mlflow
+
+lab: $(READY) ## Open the notebooks in JupyterLab.
+	@exec jupyter lab --notebook-dir=nbs
+
+test: $(READY) lint browser ## The proof: lint, every lesson cell, every test.
+	@echo "Running the lesson cells of every notebook…"
+	@nbdev_test --n_workers 2
+	@python -m pytest
+
+lint: $(READY) ## Check style and types.
+	@ruff check .
+	@ruff format --check serve tests bench setup.py
+	@mypy
+
+browser: $(READY)
+	@python tests/browser.py
+
+readme: $(READY) ## Write README.md from nbs/index.ipynb.
+	@python tests/readme.py README.md
+
+lock: $(READY) ## Lock every requirement of settings.ini again in constraints.txt.
+	@.uv/bin/uv pip compile --quiet setup.py --all-extras --universal --python-version 3.11 --no-header --no-annotate --upgrade \
+	  --output-file constraints.txt
+
+hooks: $(READY) ## Install git hooks that keep notebooks clean and merge them well.
+	@nbdev_install_hooks
+
+clean: ## Remove the environment, but not the trained models and the log in var/.
+	rm -rf .venv .uv _docs _proc
+
+# The newest Python there is, from 3.11 on.
+PYTHON = $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+.uv/bin/uv:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and was not found; install it and run make again."; exit 1; }
+	@$(PYTHON) -m pip --version >/dev/null 2>&1 || { echo "$(PYTHON) has no pip; install it (Debian: apt install python3-pip)."; exit 1; }
+	@echo "Fetching uv, which installs the rest…"
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-warn-script-location --root-user-action=ignore \
+	  --target .uv uv==0.13.9
+
+$(READY): constraints.txt settings.ini setup.py | .uv/bin/uv
+	@echo "Making .venv from constraints.txt (once; some minutes)…"
+	@test -x .venv/bin/python || .uv/bin/uv venv --quiet --python $(PYTHON) .venv
+	@.uv/bin/uv pip sync --python .venv/bin/python --compile-bytecode constraints.txt
+	@.uv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --editable .
+	@touch $@
