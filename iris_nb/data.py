@@ -103,15 +103,15 @@ def remarks(
     groups = frame.reset_index(drop=True).groupby(columns, sort=False).indices.values()
     return [f"Rows {' and '.join(map(str, rows))} are the same." for rows in groups if len(rows) > 1]
 
-# %% ../nbs/api/01_data.ipynb #643608be
+# %% ../nbs/api/01_data.ipynb #a36192b7
 def arrays(
     frame: pd.DataFrame,  # a table that passed `check`
     schema: Schema = SCHEMA,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:  # X (rows, features) and y (rows,)
     "Features and class positions, as the models take them."
-    X = np.ascontiguousarray(frame[list(schema.names)].to_numpy(dtype=np.float64))
-    y = frame[schema.target].map({name: i for i, name in enumerate(schema.classes)}).to_numpy(dtype=np.int64)
-    return X, y
+    position = {name: i for i, name in enumerate(schema.classes)}
+    X = np.array([frame[name] for name in schema.names], dtype=np.float64).T.copy()
+    return X, np.array([position[name] for name in frame[schema.target]], dtype=np.int64)
 
 # %% ../nbs/api/01_data.ipynb #c23cc3ac
 def data_hash(
