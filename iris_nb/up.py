@@ -28,7 +28,7 @@ from honcho.printer import Message, Printer
 from .bundle import champion
 from .schema import SCHEMA
 
-# %% ../nbs/api/13_up.ipynb #1b5b041c
+# %% ../nbs/api/13_up.ipynb #dffe2770
 @dataclass(frozen=True)
 class Program:
     "One line of the Procfile, and where it is reached."
@@ -42,18 +42,18 @@ class Program:
         "Where a browser on this machine finds it."
         return f"http://127.0.0.1:{self.port}"
 
-
+# %% ../nbs/api/13_up.ipynb #d2522005
 PROGRAMS = (
     Program("serve", "REST service", "IRIS_PORT", 8000),
     Program("dashboard", "dashboard", "IRIS_DASHBOARD_PORT", 8866),
     Program("mlflow", "MLflow", "IRIS_MLFLOW_PORT", 5000),
 )
 
-# %% ../nbs/api/13_up.ipynb #7fa89d6c
+# %% ../nbs/api/13_up.ipynb #9af4d8e3
 class UpError(Exception):
     "The programs can't be started; the message says why and what to do."
 
-
+# %% ../nbs/api/13_up.ipynb #1efaef5a
 def programs(
     environ: Mapping[str, str],  # e.g. os.environ
     names: Iterable[str] = (),  # only these; all where empty
@@ -71,7 +71,7 @@ def programs(
         raise UpError("\n".join(faults))
     return [p for p in found if p.name in wanted]
 
-# %% ../nbs/api/13_up.ipynb #ed709096
+# %% ../nbs/api/13_up.ipynb #2ddd8a2e
 def is_taken(port: int) -> bool:
     "Whether something on this machine listens on `port`."
     with socket.socket() as s:
@@ -82,7 +82,7 @@ def is_taken(port: int) -> bool:
             return True
         return False
 
-
+# %% ../nbs/api/13_up.ipynb #6a014531
 def port_faults(wanted: Iterable[Program]) -> list[str]:
     "A sentence for each program whose port is taken, or wanted by another of them."
     faults, seen = [], dict[int, str]()
@@ -131,14 +131,14 @@ def announce(
         click.echo(f"\n  No answer from {p.what} ({p.url}) within {patience:g} seconds.", err=True)
     return not waiting
 
-# %% ../nbs/api/13_up.ipynb #e62894bb
+# %% ../nbs/api/13_up.ipynb #2d3e18d9
 class _Plain(Printer):  # type: ignore[misc]
     def write(self, message: Message) -> None:
         self.prefix = message.name != "wait"
         if message.name != "system":
             super().write(message)
 
-
+# %% ../nbs/api/13_up.ipynb #0e2ccbbc
 def run_together(
     commands: Mapping[str, str],  # shell command by name
     environ: Mapping[str, str],
@@ -151,14 +151,14 @@ def run_together(
     stopped = {128 + signal.SIGINT, 128 + signal.SIGTERM}
     return 0 if manager.returncode in stopped else int(manager.returncode or 0)
 
-# %% ../nbs/api/13_up.ipynb #40c19508
+# %% ../nbs/api/13_up.ipynb #14082e92
 def _environment(home: Path, wanted: Iterable[Program]) -> dict[str, str]:
     ports = {p.variable: str(p.port) for p in wanted}
     tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     return {**os.environ, **quiet, **ports, "PATH": tools, "IRIS_HOME": str(home.resolve())}
 
-
+# %% ../nbs/api/13_up.ipynb #7dc8f078
 @click.command(epilog="Example: IRIS_PORT=9000 iris-nb up serve dashboard")
 @click.argument("names", nargs=-1, type=click.Choice([p.name for p in PROGRAMS]))
 def up(names: tuple[str, ...]) -> None:
