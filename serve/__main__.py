@@ -1,0 +1,54 @@
+"""`python -m serve`: the service behind granian, until SIGTERM or Ctrl-C."""
+
+import socket
+import sys
+
+from granian import Granian
+from granian.constants import Interfaces, Loops
+
+from serve.logs import config
+from serve.settings import Settings, SettingsError
+
+
+def in_use(settings: Settings) -> str:
+    "Why the address can't be listened on, or nothing."
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            why = error.strerror or str(error)
+            return f"Can't listen on {settings.host}:{settings.port}: {why}. Is it running already? IRIS_PORT sets another."
+    return ""
+
+
+def main() -> int:
+    try:
+        settings = Settings.from_env()
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 2
+    if why := in_use(settings):
+        print(why, file=sys.stderr)
+        return 1
+    server = Granian(
+        "serve.app:create_app",
+        factory=True,
+        address=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        interface=Interfaces.ASGI,
+        loop=Loops.uvloop,
+        websockets=False,
+        backlog=4096,
+        backpressure=8192,
+        respawn_failed_workers=True,
+        log_dictconfig=config(settings.log_level),
+    )
+    server.serve()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

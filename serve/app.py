@@ -1,0 +1,31 @@
+"""The service, made from its settings."""
+
+from logging.config import dictConfig
+
+from litestar import Litestar
+from litestar.di import Provide
+
+from serve.door import Door
+from serve.errors import answer_error
+from serve.logs import config
+from serve.routes import docs, health, model, predictions, root
+from serve.service import Service
+from serve.settings import Settings
+
+
+def create_app(settings: Settings | None = None) -> Litestar:
+    "The whole service; without settings they are read from the environment."
+    settings = settings or Settings.from_env()
+    dictConfig(config(settings.log_level))
+    service = Service(settings)
+    app = Litestar(
+        [*root.routes, *docs.routes, *health.routes, *predictions.routes, *model.routes],
+        lifespan=[service.run],
+        dependencies={"service": Provide(lambda: service, sync_to_thread=False)},
+        exception_handlers={Exception: answer_error},
+        openapi_config=docs.config,
+        request_max_body_size=settings.max_body,
+        logging_config=None,
+    )
+    app.asgi_handler = Door(app, service)
+    return app

@@ -1,0 +1,74 @@
+"""Who is calling: API keys, compared in constant time, each with its own rate.
+
+`python -m serve.auth NAME` makes a key. Only its SHA-256 is ever configured: a key has 256 random bits,
+so a quick hash is as good as a slow one.
+"""
+
+import hashlib
+import hmac
+import math
+import secrets
+import sys
+import time
+from collections.abc import Mapping
+
+from serve.errors import Busy, NoKey
+from serve.settings import Key, Settings
+
+HEADER = b"x-api-key"
+
+
+def digest_of(secret: bytes) -> str:
+    return hashlib.sha256(secret).hexdigest()
+
+
+def new_key(name: str) -> tuple[str, Key]:
+    "A fresh secret for the caller, and what the service has to know of it."
+    secret = f"iris_{secrets.token_urlsafe(32)}"
+    return secret, Key(name, digest_of(secret.encode()))
+
+
+class Keys:
+    "The keys that are known, and what each has left of its rate."
+
+    def __init__(self, settings: Settings) -> None:
+        self.keys, self.rate = settings.api_keys, settings.rate_limit
+        self.burst = max(1.0, self.rate)
+        self.left = {key.name: (self.burst, time.monotonic()) for key in self.keys}
+
+    def caller(self, headers: Mapping[bytes, bytes]) -> str | None:
+        "The name of the caller's key, or None where none is asked for; raises NoKey or Busy."
+        if not self.keys:
+            return None
+        given = digest_of(headers.get(HEADER, b""))
+        # Every key is compared, whether an earlier one fitted or not.
+        fitting = [key.name for key in self.keys if hmac.compare_digest(key.digest, given)]
+        if not fitting:
+            raise NoKey("Send a key of this service in the header X-API-Key.", www_authenticate="ApiKey")
+        if self.rate:
+            self._spend(fitting[0])
+        return fitting[0]
+
+    def _spend(self, name: str) -> None:
+        "Take one request from a key's bucket, which fills at its rate and holds a second's worth."
+        left, since = self.left[name]
+        now = time.monotonic()
+        left = min(self.burst, left + (now - since) * self.rate)
+        if left < 1:
+            wait = math.ceil((1 - left) / self.rate)
+            raise Busy(f"This key may ask {self.rate:g} times a second; ask again in {wait} s.", retry_after=wait)
+        self.left[name] = (left - 1, now)
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 1 or not arguments[0].isidentifier():
+        print("usage: python -m serve.auth NAME    (letters, digits and _)", file=sys.stderr)
+        return 2
+    secret, key = new_key(arguments[0])
+    print(f"For the caller, shown only now:    X-API-Key: {secret}")
+    print(f"For the service, in IRIS_API_KEYS: {key.name}:{key.digest}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,48 @@
+"""Which model answers: the champion's pointer is watched, and a new one takes over between two groups."""
+
+import asyncio
+import logging
+from pathlib import Path
+
+from iris_nb.bundle import BundleError, champion, roll_back
+from iris_nb.predict import Predictor
+from serve.engine import Engine
+
+log = logging.getLogger("serve")
+
+
+class Champion:
+    "Keeps the engine's model the one that the pointer names; a bundle that can't be trusted changes nothing."
+
+    def __init__(self, root: Path, engine: Engine) -> None:
+        self.root, self.engine = root, engine
+        self.folder: Path | None = None
+        self.fault = ""  # why the newest champion does not answer
+        self.refused: Path | None = None
+
+    def load(self) -> None:
+        "Look at the pointer and load what it names, if that is new; raises BundleError where it is refused."
+        try:
+            folder = champion(self.root)
+            if folder is not None and folder != self.folder:
+                self.engine.model = Predictor.load(folder)
+                self.folder = folder
+                log.info("a champion took over", extra={"bundle": folder.name})
+            self.fault, self.refused = "", None
+        except (BundleError, OSError, ValueError) as error:
+            self.fault = str(error)
+            raise BundleError(self.fault) from error
+
+    def check(self) -> None:
+        "Like `load`, but what is refused is only noted, once."
+        before = self.fault
+        try:
+            self.load()
+        except BundleError:
+            if self.fault != before:
+                log.error("the champion is refused", extra={"fault": self.fault})
+
+    async def roll_back(self) -> None:
+        "Make the champion before this one answer again; raises BundleError where there is none."
+        await asyncio.to_thread(roll_back, self.root)
+        await asyncio.to_thread(self.load)

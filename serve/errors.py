@@ -1,0 +1,116 @@
+"""The one table from what can go wrong to what the caller is told (RFC 9457)."""
+
+import logging
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+
+from iris_nb.bundle import BundleError
+from serve.wire import Fault, Problem
+
+MEDIA_TYPE = "application/problem+json"
+log = logging.getLogger("serve")
+
+
+class Refused(Exception):
+    "Why a request gets no answer; the message is a sentence for the caller."
+
+    def __init__(self, detail: str, errors: list[Fault] | None = None, retry_after: int = 0, **headers: str) -> None:
+        super().__init__(detail)
+        self.errors = errors or []
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        if retry_after:
+            self.headers["retry-after"] = str(retry_after)
+
+
+class InvalidInput(Refused): ...
+
+
+class NoKey(Refused): ...
+
+
+class Unknown(Refused): ...
+
+
+class Conflict(Refused): ...
+
+
+class TooLarge(Refused): ...
+
+
+class NotJson(Refused): ...
+
+
+class Busy(Refused): ...
+
+
+class NoModel(Refused): ...
+
+
+class LogDown(Refused): ...
+
+
+class Closing(Refused): ...
+
+
+@dataclass(frozen=True)
+class Rule:
+    "How one kind of error is told."
+
+    status: HTTPStatus
+    slug: str
+    title: str
+
+
+TABLE: dict[type[Exception], Rule] = {
+    InvalidInput: Rule(HTTPStatus.BAD_REQUEST, "invalid-input", "The input can't be used"),
+    ValidationException: Rule(HTTPStatus.BAD_REQUEST, "invalid-input", "The input can't be used"),
+    NoKey: Rule(HTTPStatus.UNAUTHORIZED, "no-key", "A valid API key is needed"),
+    Unknown: Rule(HTTPStatus.NOT_FOUND, "not-found", "There is no such thing"),
+    Conflict: Rule(HTTPStatus.CONFLICT, "conflict", "This contradicts what is known"),
+    BundleError: Rule(HTTPStatus.CONFLICT, "bundle-refused", "The model can't be used"),
+    TooLarge: Rule(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", "The request is too large"),
+    NotJson: Rule(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "not-json", "The body must be JSON"),
+    Busy: Rule(HTTPStatus.TOO_MANY_REQUESTS, "busy", "Too many requests"),
+    NoModel: Rule(HTTPStatus.SERVICE_UNAVAILABLE, "no-model", "There is no model to answer with"),
+    LogDown: Rule(HTTPStatus.SERVICE_UNAVAILABLE, "log-down", "The prediction log can't be written"),
+    Closing: Rule(HTTPStatus.SERVICE_UNAVAILABLE, "closing", "The service is closing"),
+}
+
+
+def rule_of(error: Exception) -> Rule:
+    "The table's row for an error, or one made from its status where Litestar raised it."
+    if found := next((TABLE[kind] for kind in type(error).__mro__ if kind in TABLE), None):
+        return found
+    status = HTTPStatus(error.status_code if isinstance(error, HTTPException) else 500)
+    return Rule(status, status.phrase.lower().replace(" ", "-"), status.phrase)
+
+
+def problem_of(error: Exception, request_id: str) -> tuple[Problem, dict[str, str]]:
+    "What the caller is told about an error, and the headers that go with it."
+    rule = rule_of(error)
+    detail, errors, headers = str(error), getattr(error, "errors", []), dict(getattr(error, "headers", None) or {})
+    if isinstance(error, HTTPException):
+        detail, errors = error.detail, faults_of_query(error.extra)
+    if rule.status == HTTPStatus.NOT_FOUND and not isinstance(error, Unknown):
+        detail = "There is nothing at this path; GET / lists what there is."
+    if rule.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.error("unexpected error", exc_info=error, extra={"request_id": request_id})
+        detail, errors = "This is our fault. The service's log says more under this request id.", []
+    return Problem(f"urn:problem:{rule.slug}", rule.title, rule.status, detail, request_id, errors), headers
+
+
+def faults_of_query(extra: Any) -> list[Fault]:
+    "Litestar's list of wrong parameters as ours."
+    found = extra if isinstance(extra, list) else []
+    return [Fault("", str(f.get("key", "")), str(f.get("message", "")), "something else") for f in found]
+
+
+def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    "Litestar's way to the table."
+    problem, headers = problem_of(error, request.scope["state"].get("request_id", ""))
+    return Response(msgspec.json.encode(problem), status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)

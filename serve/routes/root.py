@@ -1,0 +1,29 @@
+"""The way in: what this is and what there is."""
+
+from litestar import get
+from litestar.di import NamedDependency
+
+import iris_nb
+from iris_nb.schema import SCHEMA
+from serve import wire
+from serve.service import Service
+
+LINKS = {
+    "documentation": "/docs",
+    "openapi": "/openapi.json",
+    "predict": "/predict",
+    "predict_batch": "/predict/batch",
+    "history": "/predictions/history",
+    "model": "/model/info",
+    "health": "/health",
+    "metrics": "/metrics",
+}
+
+
+@get("/", operation_id="root", tags=["service"], summary="Name, version and links")
+async def root(service: NamedDependency[Service]) -> wire.Root:
+    card = service.engine.model and service.engine.model.card
+    return wire.Root("iris_nb", iris_nb.__version__, card and card.folder, SCHEMA.row, list(SCHEMA.classes), LINKS)
+
+
+routes = [root]

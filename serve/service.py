@@ -1,0 +1,97 @@
+"""The parts of the running service, and what they say together about its state."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Any
+
+from litestar import Litestar
+
+from iris_nb.audit import AuditLog
+from iris_nb.predict import Predictor
+from serve.auth import Keys
+from serve.champion import Champion
+from serve.engine import Engine
+from serve.errors import NoModel
+from serve.metrics import Metrics
+from serve.settings import Settings
+from serve.wire import Health
+
+log = logging.getLogger("serve")
+
+
+class Service:
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.keys = Keys(settings)
+        self.metrics = Metrics(self.state)
+        audit = partial(AuditLog.open, settings.audit_url, sync=settings.audit_sync)
+        self.engine = Engine(audit, self.metrics, settings.queue)
+        self.champion = Champion(settings.bundles, self.engine)
+        self.since = time.monotonic()
+
+    @asynccontextmanager
+    async def run(self, app: Litestar) -> AsyncIterator[None]:
+        "Everything between the first and the last request."
+        self.champion.check()
+        self.engine.start()
+        watch = asyncio.create_task(self._watch())
+        try:
+            yield
+        finally:
+            watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await watch
+            await self.engine.close()
+
+    async def _watch(self) -> None:
+        "Look after the champion and the log, now and then."
+        while True:
+            await asyncio.sleep(self.settings.watch_seconds)
+            try:
+                await asyncio.to_thread(self.champion.check)
+                if self.engine.audit_fault:
+                    await asyncio.to_thread(self.engine.check_audit)
+            except Exception:
+                log.exception("the watch failed, and goes on")
+
+    def faults(self) -> list[str]:
+        "Why no prediction can be answered now, one sentence each; none when one can."
+        found = [] if self.engine.model else [self.champion.fault or "No model was promoted yet: run `make train`."]
+        if self.engine.audit_fault:
+            found.append(f"The prediction log can't be written: {self.engine.audit_fault}")
+        return [*found, "The service is closing."] if self.engine.closing else found
+
+    def model(self) -> Predictor:
+        "The model that answers; raises NoModel."
+        if self.engine.model is None:
+            raise NoModel(self.faults()[0], retry_after=5)
+        return self.engine.model
+
+    def health(self) -> Health:
+        state, faults = self.state(), self.faults()
+        return Health(
+            status="unavailable" if faults else "degraded" if state["model_fault"] else "healthy",
+            model="none" if self.engine.model is None else "ok",
+            model_name=state["model_name"],
+            model_version=state["model_version"],
+            database="unavailable" if state["audit_fault"] else "ok",
+            uptime_seconds=state["uptime_seconds"],
+            faults=faults or [f for f in (state["model_fault"],) if f],
+        )
+
+    def state(self) -> dict[str, Any]:
+        "What is true now, for health and metrics."
+        card = self.engine.model.card if self.engine.model else None
+        return {
+            "ready": not self.faults(),
+            "model_name": card and card.name,
+            "model_version": card and card.version,
+            "model_fault": self.champion.fault,
+            "audit_fault": self.engine.audit_fault,
+            "waiting_rows": self.engine.waiting,
+            "uptime_seconds": round(time.monotonic() - self.since, 1),
+        }

@@ -1,0 +1,116 @@
+"""What goes over the wire: structs made from the schema, so that its names and bounds are spelt nowhere here."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
+
+from iris_nb.schema import SCHEMA, Feature, Schema
+
+
+def column(feature: Feature) -> Any:
+    "The type of one field: a number with the feature's bounds, and its words for the documentation."
+    about = f"{feature.description} In {feature.unit}."
+    unit = {"x-unit": feature.unit}
+    return Annotated[
+        float,
+        Meta(ge=feature.low, le=feature.high, description=about, examples=[feature.example], extra_json_schema=unit),
+    ]
+
+
+def row_type(schema: Schema) -> type[Struct]:
+    "The struct of one row, which refuses what `schema` refuses."
+    return defstruct(
+        schema.row.title().replace(" ", ""),
+        [(f.name, column(f)) for f in schema.features],
+        namespace={"__doc__": f"One {schema.row} to classify."},
+        forbid_unknown_fields=True,
+        frozen=True,
+        gc=False,
+    )
+
+
+if TYPE_CHECKING:
+    Row = Struct
+else:
+    Row = row_type(SCHEMA)
+
+Label = Annotated[str, Meta(extra_json_schema={"enum": list(SCHEMA.classes)}, examples=[SCHEMA.classes[0]])]
+Probabilities = Annotated[list[float], Meta(description=f"In the order {', '.join(SCHEMA.classes)}.")]
+
+
+class Batch(Struct, forbid_unknown_fields=True, frozen=True):
+    "Rows that are answered together."
+
+    samples: Annotated[list[Row], Meta(min_length=1)]
+
+
+class Fault(Struct, frozen=True):
+    "One thing that is wrong with a request."
+
+    pointer: Annotated[str, Meta(description="JSON pointer (RFC 6901) to the field.", examples=["/samples/3/x"])]
+    field: Annotated[str, Meta(description="Name of the field; empty for the row or body as a whole.")]
+    expected: str
+    got: str
+
+
+class BadRow(Struct, frozen=True):
+    "A row of a batch that got no answer."
+
+    index: int
+    errors: list[Fault]
+
+
+class Answer(Struct, frozen=True):
+    "One entry for each row, in the order of the request."
+
+    predictions: Annotated[list[Label], Meta(description="The most probable class of each row.")]
+    probabilities: list[Probabilities]
+    model_name: Annotated[str, Meta(examples=[f"{SCHEMA.name}_logistic_regression"])]
+    model_version: Annotated[str, Meta(examples=["1"])]
+    processing_time_ms: Annotated[float, Meta(description="From arrival to the model's answer.", examples=[1.35])]
+    timestamp: Annotated[str, Meta(extra_json_schema={"format": "date-time"}, description="Arrival, UTC.")]
+    prediction_ids: Annotated[list[str], Meta(description="Key of each row in the audit log, ordered in time.")]
+    prediction_sets: Annotated[
+        list[list[Label]] | UnsetType, Meta(description="With `alpha`: the classes that can't be ruled out.")
+    ] = UNSET
+    rejected: Annotated[list[BadRow] | UnsetType, Meta(description="With `partial`: the rows without an answer.")] = UNSET
+
+
+class Problem(Struct, frozen=True, omit_defaults=True):
+    "What went wrong (RFC 9457)."
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str = ""
+    errors: list[Fault] = []
+
+
+class Health(Struct, frozen=True):
+    "Whether predictions are answered, and why not."
+
+    status: Annotated[str, Meta(extra_json_schema={"enum": ["healthy", "degraded", "unavailable"]})]
+    model: str
+    model_name: str | None
+    model_version: str | None
+    database: str
+    uptime_seconds: float
+    faults: list[str]
+
+
+class Alive(Struct, frozen=True):
+    "The process answers."
+
+    status: str
+
+
+class Root(Struct, frozen=True):
+    "What this is and what there is."
+
+    name: str
+    version: str
+    model: str | None
+    classifies: str
+    classes: list[str]
+    links: dict[str, str]

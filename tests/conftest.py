@@ -1,0 +1,49 @@
+"""What every test may ask for: a real bundle, made as the pipeline makes it, only smaller."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from iris_nb.bundle import Card, point_champion, write_bundle
+from iris_nb.schema import SCHEMA
+
+MakeBundle = Callable[..., Path]
+
+
+def small_onnx(fitted: object) -> bytes:
+    from skl2onnx import to_onnx
+    from skl2onnx.common.data_types import DoubleTensorType
+
+    inputs = [("X", DoubleTensorType([None, len(SCHEMA.names)]))]
+    return to_onnx(fitted, initial_types=inputs, options={"zipmap": False}).SerializeToString()
+
+
+@pytest.fixture(scope="session")
+def make_bundle() -> MakeBundle:
+    "Writes a bundle of a real model below a root; another `strength` makes a model that answers differently."
+    X, y = load_iris(return_X_y=True)
+
+    def make(root: Path, version: str = "1", strength: float = 1.0, name: str = f"{SCHEMA.name}_test") -> Path:
+        fitted = make_pipeline(StandardScaler(), LogisticRegression(C=strength)).fit(X, y)
+        P = fitted.predict_proba(X)
+        labels = [SCHEMA.classes[i] for i in y]
+        scores = 1 - P[np.arange(len(y)), y]
+        card = Card(name, version, "2026-01-01T00:00:00+00:00", SCHEMA, description="A model for tests.")
+        return write_bundle(root, card, small_onnx(fitted), (X[::10], P[::10]), (X, labels), scores)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def bundles(tmp_path_factory: pytest.TempPathFactory, make_bundle: MakeBundle) -> Path:
+    "A bundles root with two versions, the first of them champion. Not to be changed: copy it for that."
+    root = tmp_path_factory.mktemp("bundles")
+    point_champion(root, make_bundle(root).name)
+    make_bundle(root, version="2", strength=0.01)
+    return root
