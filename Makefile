@@ -6,6 +6,8 @@
 export UV_SYSTEM_CERTS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+-include deploy/targets.mk
+
 # Nothing of this machine's Python may leak in.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
@@ -13,7 +15,7 @@ EXTRAS := serve,train,dashboard,docs,dev,postgres
 READY := .venv/.ready
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: $(READY) ## Train a model unless there is one, then start the service, the dashboard and MLflow's pages.
 	@exec iris-nb up
