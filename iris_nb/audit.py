@@ -6,7 +6,7 @@
 __all__ = ['Entry', 'values_of', 'inserts', 'write', 'Writer', 'AuditMissing', 'AuditConflict', 'note', 'prepare', 'Log',
            'AuditLog']
 
-# %% ../nbs/api/07_audit.ipynb #34bc6610
+# %% ../nbs/api/07_audit.ipynb #513764ec
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any, Self
 import msgspec
 from sqlalchemy import Connection, Engine, PoolProxiedConnection, Table, false, insert, update
 
-from .chain import Link, link
+from .chain import GENESIS, Link, link
 from .database import ALONE, Sync, alone, errors_of, identity, open_engine, place_of
 from .history import History
 from .schema import SCHEMA, Schema
@@ -73,7 +73,7 @@ def write(cursor: Any, statements: dict[int, str], values: list[Any], columns: i
             cursor.execute(statement, values[start:end])
             start, rows = end, rows - size
 
-# %% ../nbs/api/07_audit.ipynb #dcae93a7
+# %% ../nbs/api/07_audit.ipynb #a443730b
 class Writer:
     "Appends rows to a log through one connection of its own."
 
@@ -93,7 +93,8 @@ class Writer:
             cursor = raw.cursor()
             cursor.execute(self._alone)
             cursor.execute("SELECT seq, digest FROM chain")
-            values, head = values_of(entries, Link(*cursor.fetchone()))
+            seq, digest = cursor.fetchone() or (0, GENESIS)
+            values, head = values_of(entries, Link(seq, digest))
             write(cursor, self._inserts, values, self._columns)
             cursor.execute(self._move, (head.seq, head.digest))
             raw.commit()

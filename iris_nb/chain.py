@@ -24,7 +24,7 @@ def link(
     "The digest that ties a row to everything before it."
     return sha256(before + _encode(row)).digest()
 
-# %% ../nbs/api/07b_chain.ipynb #ce374082
+# %% ../nbs/api/07b_chain.ipynb #7639ddd5
 @dataclass(frozen=True)
 class Link:
     "A place in the chain: a row's number and its digest."
@@ -44,7 +44,8 @@ def follow(
         seq, expected = int(str(row[0])), start.seq + 1
         digest = link(start.digest, row[:-1])
         if digest != row[-1]:
-            yield f"row {seq} was changed" if seq == expected else f"row {expected} was removed"
+            changed = f"row {seq} was changed (or row {seq - 1} together with its digest)"
+            yield changed if seq == expected else f"row {expected} was removed"
             return
         start = Link(seq, digest)
         yield start

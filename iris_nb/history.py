@@ -111,7 +111,7 @@ class Window:
         wanted = ((holds, column, getattr(self, name)) for name, (holds, column) in found.items())
         return [holds(column, value) for holds, column, value in wanted if value is not None]
 
-# %% ../nbs/api/07c_history.ipynb #a48f6f1f
+# %% ../nbs/api/07c_history.ipynb #7f542e15
 class Lookup:
     "Finds rows in a prediction log."
 
@@ -121,27 +121,32 @@ class Lookup:
             self.predictions, self.labels = table(connection, "predictions"), table(connection, "labels")
             self.chain = table(connection, "chain")
         p, label = self.predictions, self.labels
-        self._labelled = p.outerjoin(label, and_(label.c.id == p.c.id, label.c.superseded == false()))
+        self.joined = p.outerjoin(label, and_(label.c.id == p.c.id, label.c.superseded == false()))
 
-    def _all(self, query: Any) -> list[Row[Any]]:
+    def ask(self, query: Select[Any]) -> list[Row[Any]]:
+        "The rows that answer a question."
         with explained(self.where), self.engine.connect() as connection:
             return list(connection.execute(query).all())
 
     def get(self, id: str) -> dict[str, Any] | None:
         "Everything that is known of one prediction, or None."
-        return next(map(as_dict, self._all(self.one(id))), None)
+        return next(map(as_dict, self.ask(self.one(id))), None)
 
     def one(self, id: str) -> Select[Any]:
         "The question for one prediction and its label."
         p, label = self.predictions.c, self.labels.c
-        return select(self.predictions, label.true_label, label.labelled).select_from(self._labelled).where(p.id == id)
+        return select(self.predictions, label.true_label, label.labelled).select_from(self.joined).where(p.id == id)
 
     def count(self) -> int:
         "How many predictions the log holds."
-        (head,) = self._all(select(self.chain.c.seq, self.chain.c.anchor_seq))
-        return int(head.seq - head.anchor_seq)
+        ends = self.ends()
+        return int(ends.seq - ends.anchor_seq)
 
-# %% ../nbs/api/07c_history.ipynb #d77ffb6c
+    def ends(self) -> Row[Any]:
+        "Both ends of the chain: `seq` and `digest` of the newest row, and of the `anchor` where it was last cut."
+        return self.ask(select(self.chain))[0]
+
+# %% ../nbs/api/07c_history.ipynb #f20407c7
 class Pages(Lookup):
     "Reads a prediction log page by page."
 
@@ -150,20 +155,20 @@ class Pages(Lookup):
         if limit < 1:
             raise ValueError(f"A page needs at least one row, not {limit}")
         p, label = self.predictions, self.labels
-        query = select(*(c for c in p.c if c.name != "digest"), label.c.true_label).select_from(self._labelled)
+        query = select(*(c for c in p.c if c.name != "digest"), label.c.true_label).select_from(self.joined)
         query = query.where(*window.conditions(p.c)).order_by(p.c.time.desc(), p.c.seq.desc()).limit(limit + 1)
         if before:
             place = cursor_of(before)
             newest = place.newest
             query = query.where(tuple_(p.c.time, p.c.seq) < (place.time, place.seq))
         else:
-            newest = self._all(select(func.coalesce(func.max(p.c.seq), 0)))[0][0]
-        rows = [as_dict(row) for row in self._all(query.where(p.c.seq <= newest))]
+            newest = self.ask(select(func.coalesce(func.max(p.c.seq), 0)))[0][0]
+        rows = [as_dict(row) for row in self.ask(query.where(p.c.seq <= newest))]
         last = rows[:limit][-1] if rows else {}
         more = str(Cursor(last["time"], last["seq"], newest)) if len(rows) > limit else None
         return Page(rows[:limit], more)
 
-# %% ../nbs/api/07c_history.ipynb #8df521b2
+# %% ../nbs/api/07c_history.ipynb #66fe25ae
 class History(Pages):
     "Reads a prediction log: rows, pages and figures."
 
@@ -197,4 +202,4 @@ class History(Pages):
         s = select(*wanted).where(*window.conditions(c)).subquery().c
         sums = func.sum(s.confidence).label("confidence"), func.sum(s.duration_ms).label("duration")
         figures = func.count().label("rows"), *sums, func.max(s.duration_ms).label("largest")
-        return self._all(select(s.bucket, s.label, s.bin, *figures).group_by(s.bucket, s.label, s.bin))
+        return self.ask(select(s.bucket, s.label, s.bin, *figures).group_by(s.bucket, s.label, s.bin))
