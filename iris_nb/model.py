@@ -61,18 +61,18 @@ def support_vector(C: float, gamma: float) -> CalibratedClassifierCV:
     "A support vector machine with calibrated probabilities."
     return CalibratedClassifierCV(SVC(C=C, gamma=gamma), ensemble=False)
 
-# %% ../nbs/api/02_model.ipynb #0a36a4e7
+# %% ../nbs/api/02_model.ipynb #483dcba3
 CANDIDATES = (
     Candidate("logistic_regression", "logistic regression", 1, scaled(LogisticRegression),
               {"C": 1.0, "max_iter": 1000}),
-    Candidate("logistic_regression_c30", "logistic regression, less regularised", 1, scaled(LogisticRegression),
+    Candidate("logistic_regression_c30", "lightly regularised logistic regression", 1, scaled(LogisticRegression),
               {"C": 30.0, "max_iter": 5000}),
     Candidate("lda", "linear discriminant analysis", 2, LinearDiscriminantAnalysis),
-    Candidate("lda_shrunk", "linear discriminant analysis, shrunk", 3, LinearDiscriminantAnalysis,
+    Candidate("lda_shrunk", "shrunken linear discriminant analysis", 3, LinearDiscriminantAnalysis,
               {"solver": "lsqr", "shrinkage": 0.02}),
     Candidate("naive_bayes", "Gaussian naive Bayes", 4, GaussianNB),
     Candidate("qda", "quadratic discriminant analysis", 5, QuadraticDiscriminantAnalysis),
-    Candidate("qda_shrunk", "quadratic discriminant analysis, shrunk", 6, QuadraticDiscriminantAnalysis,
+    Candidate("qda_shrunk", "shrunken quadratic discriminant analysis", 6, QuadraticDiscriminantAnalysis,
               {"reg_param": 0.01}),
     Candidate("k_nearest", "15 nearest neighbours", 7, scaled(KNeighborsClassifier), {"n_neighbors": 15}),
     Candidate("support_vector", "support vector machine", 8, scaled(support_vector), {"C": 10.0, "gamma": 0.1}),
