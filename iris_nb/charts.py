@@ -26,7 +26,7 @@ def class_colours(schema: Schema) -> dict[str, str]:
     "One colour for each class, the same on every page; after six classes they repeat."
     return {c: PALETTE[i % len(PALETTE)] for i, c in enumerate(schema.classes)}
 
-# %% ../nbs/api/10_charts.ipynb #e1f7ba45
+# %% ../nbs/api/10_charts.ipynb #476e976f
 TEMPLATE = go.layout.Template(
     layout={
         "font": {"family": "system-ui, 'Segoe UI', Roboto, sans-serif", "size": 13, "color": INK},
@@ -34,7 +34,7 @@ TEMPLATE = go.layout.Template(
         "title": {"x": 0, "xref": "paper", "font": {"size": 16}},
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
         "hoverlabel": {"font": {"size": 13}}, "barcornerradius": 3,
-        "xaxis": {"gridcolor": RULE, "linecolor": QUIET, "zeroline": False, "automargin": True},
+        "xaxis": {"gridcolor": RULE, "linecolor": QUIET, "zeroline": False, "automargin": True, "tickangle": 0},
         "yaxis": {"gridcolor": RULE, "linecolor": QUIET, "zeroline": False, "automargin": True},
     }
 )
@@ -108,7 +108,7 @@ def confidence(
     fig.update_xaxes(tickformat=".0%", range=[float(frame["low"].min()), 1])
     return fig.update_layout(showlegend=False, bargap=0)
 
-# %% ../nbs/api/10_charts.ipynb #95574178
+# %% ../nbs/api/10_charts.ipynb #d875ca36
 def response_time(
     frame: pd.DataFrame,  # column `time`; the others are lines in ms, from the usual to the worst
 ) -> go.Figure:
@@ -119,7 +119,7 @@ def response_time(
     for name, colour, dash in zip(names, PALETTE, ("solid", "dot", "dash", "dashdot"), strict=False):
         fig.add_scatter(x=frame["time"], y=frame[name], name=name, mode="lines+markers", marker_size=5,
                         line={"color": colour, "dash": dash})
-    return fig.update_yaxes(type="log", dtick=1).update_layout(showlegend=True)
+    return fig.update_yaxes(type="log", dtick="D2").update_layout(showlegend=True)
 
 # %% ../nbs/api/10_charts.ipynb #ed51d588
 def then_and_now(
