@@ -18,8 +18,8 @@ def in_use(settings: Settings) -> str:
         try:
             probe.bind((settings.host, settings.port))
         except OSError as error:
-            why = error.strerror or str(error)
-            return f"Can't listen on {settings.host}:{settings.port}: {why}. Is it running already? IRIS_PORT sets another."
+            where = f"{settings.host}:{settings.port}"
+            return f"Can't listen on {where}: {error.strerror or error}. IRIS_PORT sets another port."
     return ""
 
 

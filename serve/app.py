@@ -3,6 +3,7 @@
 from logging.config import dictConfig
 
 from litestar import Litestar
+from litestar.datastructures import State
 from litestar.di import Provide
 
 from serve.door import Door
@@ -21,6 +22,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
     app = Litestar(
         [*root.routes, *docs.routes, *health.routes, *predictions.routes, *model.routes],
         lifespan=[service.run],
+        state=State({"service": service}),
         dependencies={"service": Provide(lambda: service, sync_to_thread=False)},
         exception_handlers={Exception: answer_error},
         openapi_config=docs.config,

@@ -11,11 +11,15 @@ import secrets
 import sys
 import time
 from collections.abc import Mapping
+from typing import Any
+
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
 
 from serve.errors import Busy, NoKey
 from serve.settings import Key, Settings
 
-HEADER = b"x-api-key"
+Connection = ASGIConnection[Any, Any, Any, Any]
 
 
 def digest_of(secret: bytes) -> str:
@@ -40,7 +44,7 @@ class Keys:
         "The name of the caller's key, or None where none is asked for; raises NoKey or Busy."
         if not self.keys:
             return None
-        given = digest_of(headers.get(HEADER, b""))
+        given = digest_of(headers.get(b"x-api-key", b""))
         # Every key is compared, whether an earlier one fitted or not.
         fitting = [key.name for key in self.keys if hmac.compare_digest(key.digest, given)]
         if not fitting:
@@ -58,6 +62,19 @@ class Keys:
             wait = math.ceil((1 - left) / self.rate)
             raise Busy(f"This key may ask {self.rate:g} times a second; ask again in {wait} s.", retry_after=wait)
         self.left[name] = (left - 1, now)
+
+
+def needs_key(connection: Connection, _: BaseRouteHandler) -> None:
+    "Guard: where the service has keys, the caller needs one."
+    keys: Keys = connection.app.state.service.keys
+    connection.scope["state"]["caller"] = keys.caller(dict(connection.scope["headers"]))
+
+
+def always_needs_key(connection: Connection, handler: BaseRouteHandler) -> None:
+    "Guard: the caller needs a key, so that a service without keys refuses."
+    needs_key(connection, handler)
+    if not connection.scope["state"]["caller"]:
+        raise NoKey("Only callers with a key may do this, and this service has no keys: set IRIS_API_KEYS.")
 
 
 def main(arguments: list[str]) -> int:

@@ -1,6 +1,5 @@
 """Which model answers: the champion's pointer is watched, and a new one takes over between two groups."""
 
-import asyncio
 import logging
 from pathlib import Path
 
@@ -18,7 +17,6 @@ class Champion:
         self.root, self.engine = root, engine
         self.folder: Path | None = None
         self.fault = ""  # why the newest champion does not answer
-        self.refused: Path | None = None
 
     def load(self) -> None:
         "Look at the pointer and load what it names, if that is new; raises BundleError where it is refused."
@@ -28,9 +26,11 @@ class Champion:
                 self.engine.model = Predictor.load(folder)
                 self.folder = folder
                 log.info("a champion took over", extra={"bundle": folder.name})
-            self.fault, self.refused = "", None
+            self.fault = ""
         except (BundleError, OSError, ValueError) as error:
             self.fault = str(error)
+            if self.engine.model is None:
+                self.engine.no_model = self.fault
             raise BundleError(self.fault) from error
 
     def check(self) -> None:
@@ -42,7 +42,7 @@ class Champion:
             if self.fault != before:
                 log.error("the champion is refused", extra={"fault": self.fault})
 
-    async def roll_back(self) -> None:
+    def roll_back(self) -> None:
         "Make the champion before this one answer again; raises BundleError where there is none."
-        await asyncio.to_thread(roll_back, self.root)
-        await asyncio.to_thread(self.load)
+        roll_back(self.root)
+        self.load()

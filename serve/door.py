@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 from litestar import Litestar
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, Message, Receive, Send
 from litestar.utils.path import normalize_path
 from uuid_utils import uuid7
 
@@ -61,7 +61,7 @@ class Door:
         self.keys, self.metrics, self.most = service.keys, service.metrics, service.settings.max_body
         self.lines = RequestLines(quiet=service.settings.log_level == "warning")
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.inside(scope, receive, send)
         arrived = time.perf_counter()
@@ -81,7 +81,7 @@ class Door:
         return None
 
     async def _lean(
-        self, scope: Scope, headers: dict[bytes, bytes], call: Call, path: str, receive: Receive, send: Send
+        self, scope: Any, headers: dict[bytes, bytes], call: Call, path: str, receive: Receive, send: Send
     ) -> tuple[int, str | None]:
         "Answer without the framework."
         caller = None
@@ -99,7 +99,7 @@ class Door:
         await send({"type": "http.response.body", "body": payload, "more_body": False})
         return status, caller
 
-    async def _ordinary(self, scope: Scope, request_id: str, receive: Receive, send: Send) -> tuple[int, str | None]:
+    async def _ordinary(self, scope: Any, request_id: str, receive: Receive, send: Send) -> tuple[int, str | None]:
         "Let Litestar answer; add the headers that every answer has."
         status = 500
 
@@ -122,24 +122,20 @@ async def read_body(headers: dict[bytes, bytes], receive: Receive, most: int) ->
     kind = headers.get(b"content-type", b"application/json")
     if kind != b"application/json" and not is_json(kind):
         raise NotJson(f"Send the header Content-Type: application/json, not {kind[:80].decode('latin-1')}.")
-    announced = headers.get(b"content-length", b"0")
-    body, more = b"", True
-    if announced.isdigit() and int(announced) > most:
-        more = False
-        raise TooLarge(f"A body may have {most:,} bytes, and this one has {int(announced):,}.", connection="close")
+    announced = headers.get(b"content-length", b"")
     chunks: list[bytes] = []
-    size = 0
-    while more:
+    size, more = int(announced) if announced.isdigit() else 0, True
+    while more and size <= most:
         message: Any = await receive()
         if message["type"] != "http.request":
             raise InvalidInput("The connection was closed before the body ended.")
-        body, more = message.get("body", b""), message.get("more_body", False)
-        if (size := size + len(body)) > most:
-            raise TooLarge(f"A body may have {most:,} bytes, and this one has more.", connection="close")
-        chunks.append(body)
-    return body if len(chunks) == 1 else b"".join(chunks)
+        chunks.append(message.get("body", b""))
+        size, more = sum(map(len, chunks)), message.get("more_body", False)
+    if size > most:
+        raise TooLarge(f"A body may have {most:,} bytes.", connection="close")
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def is_json(kind: bytes) -> bool:
-    media_type = kind.partition(b";")[0].strip().lower()
-    return media_type == b"application/json" or (media_type.startswith(b"application/") and media_type.endswith(b"+json"))
+    first, _, second = kind.partition(b";")[0].strip().lower().partition(b"/")
+    return first == b"application" and (second == b"json" or second.endswith(b"+json"))

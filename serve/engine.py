@@ -6,16 +6,19 @@ import math
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 
 import numpy as np
 from msgspec import UNSET
 from uuid_utils import uuid7
 
-from iris_nb.audit import AuditError, AuditLog, Entry
+from iris_nb.audit import AuditLog, Entry
 from iris_nb.predict import Predictor
+from iris_nb.tables import AuditError
 from serve.errors import Busy, Closing, LogDown, NoModel
 from serve.metrics import Metrics
 from serve.reading import Numbers
@@ -40,7 +43,6 @@ class Job:
     call: Call
     rows: list[Numbers]
     alpha: float | None
-    time: int  # microseconds since 1970, UTC
     answer: asyncio.Future[Answer]
 
 
@@ -57,12 +59,17 @@ class Engine:
         self.open_audit, self.metrics = audit, metrics
         self.most_waiting, self.most_in_group = most_waiting, most_in_group
         self.model: Predictor | None = None
+        self.no_model = "No model was promoted yet: run `make train`, and it is picked up by itself."
         self.audit: AuditLog | None = None
         self.audit_fault = "The prediction log is not open yet."
-        self.waiting = 0  # rows; touched by the event loop alone
         self.rows_per_second = 1000.0  # as lately seen
         self.closing = False
-        self.jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        # The event loop alone touches these three.
+        self.waiting = 0  # rows, those of the group at work among them
+        self.jobs: deque[Job] = deque()
+        self.idle = asyncio.Event()
+        self.idle.set()
+        self.groups: queue.SimpleQueue[list[Job]] = queue.SimpleQueue()
         self.thread = threading.Thread(target=self._work, name="engine")
 
     def start(self) -> None:
@@ -74,7 +81,8 @@ class Engine:
     async def close(self) -> None:
         "Answer everything accepted, then close the log."
         self.closing = True
-        self.jobs.put(None)
+        await self.idle.wait()
+        self.groups.put([])
         await asyncio.to_thread(self.thread.join)
         if self.audit:
             self.audit.close()
@@ -83,66 +91,85 @@ class Engine:
         "Answer rows that were checked; raises Busy, Closing, NoModel or LogDown."
         if self.closing:
             raise Closing("The service is closing; ask again.", retry_after=1)
-        if self.model is None:
-            raise NoModel("No model was promoted yet: run `make train`, and it is picked up by itself.", retry_after=5)
+        self.answering()
         if self.waiting and self.waiting + len(rows) > self.most_waiting:
             wait = math.ceil(self.waiting / self.rows_per_second)
             raise Busy(f"{self.waiting:,} rows are waiting already; ask again in {wait} s.", retry_after=wait)
         answer: asyncio.Future[Answer] = self.loop.create_future()
         self.waiting += len(rows)
-        self.jobs.put(Job(call, rows, alpha, time.time_ns() // 1000, answer))
+        self.jobs.append(Job(call, rows, alpha, answer))
+        if self.idle.is_set():
+            self.idle.clear()
+            self.loop.call_soon(self._next_group)  # after the requests that arrived together with this one
         return await answer
 
-    def check_audit(self) -> None:
-        "Find out whether the log can be written, and open it where it is not open yet."
-        try:
-            if self.audit is None:
-                self.audit = self.open_audit()
-            else:
-                self.audit.append([])
-            self.audit_fault = ""
-        except AuditError as error:
-            self.audit_fault = str(error)
+    def answering(self) -> Predictor:
+        "The model that answers; raises NoModel."
+        if self.model is None:
+            raise NoModel(self.no_model, retry_after=5)
+        return self.model
 
-    def _work(self) -> None:
-        while group := self._next_group():
-            begin = time.perf_counter()
-            try:
-                answers: list[Answer] | Exception = self._answer(group)
-            except Exception as error:
-                answers = error
-            rows = sum(len(job.rows) for job in group)
-            self.rows_per_second += 0.1 * (rows / (time.perf_counter() - begin) - self.rows_per_second)
-            self.loop.call_soon_threadsafe(self._deliver, group, rows, answers)
-
-    def _next_group(self) -> list[Job]:
-        "Every job that waits, at least one; none when the engine closes."
+    def _next_group(self) -> None:
+        "Give the thread every job that waits, or note that it is idle."
         group: list[Job] = []
         rows = 0
-        while not group or (rows < self.most_in_group and self.jobs.qsize()):
-            if (job := self.jobs.get()) is None:
-                self.jobs.put(None)  # for the next call
-                break
-            group.append(job)
+        while self.jobs and rows < self.most_in_group:
+            group.append(job := self.jobs.popleft())
             rows += len(job.rows)
-        return group
+        if group:
+            self.groups.put(group)
+        else:
+            self.idle.set()
 
-    def _answer(self, group: list[Job]) -> list[Answer]:
-        model = self.model
-        assert model is not None
-        P = model.probabilities(np.array([row for job in group for row in job.rows], dtype=np.float64))
-        labels, probabilities = model.labels(P), P.tolist()
+    def _deliver(self, group: list[Job], answers: list[Answer] | Exception) -> None:
+        for i, job in enumerate(group):
+            self.waiting -= len(job.rows)
+            if job.answer.done():  # the caller left
+                continue
+            if isinstance(answers, Exception):
+                job.answer.set_exception(answers)
+            else:
+                job.answer.set_result(answers[i])
+        self._next_group()
+
+    def _work(self) -> None:
+        "The thread: one group after the other, until there comes an empty one."
+        while group := self.groups.get():
+            begin = time.perf_counter()
+            try:
+                answers: list[Answer] | Exception = self._answer(group, self.answering())
+            except Exception as error:
+                answers = error
+            speed = sum(len(job.rows) for job in group) / (time.perf_counter() - begin)
+            self.rows_per_second += 0.1 * (speed - self.rows_per_second)
+            self.loop.call_soon_threadsafe(self._deliver, group, answers)
+
+    def _answer(self, group: list[Job], model: Predictor) -> list[Answer]:
+        rows = chain.from_iterable(row for job in group for row in job.rows)
+        X = np.fromiter(rows, dtype=np.float64).reshape(-1, len(model.schema.names))
+        P = model.probabilities(X)
+        labels, probabilities, confidences = model.labels(P), P.tolist(), P.max(axis=1).tolist()
+        time_us, now = time.time_ns() // 1000, time.perf_counter()
+        stamp = datetime.fromtimestamp(time_us / 1e6, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         answers: list[Answer] = []
         entries: list[Entry] = []
-        now, at = time.perf_counter(), 0
+        at = 0
         for job in group:
-            end = at + len(job.rows)
-            answer = answer_of(job, model, now, labels[at:end], probabilities[at:end], P[at:end])
+            part = slice(at, at := at + len(job.rows))
+            answer = Answer(
+                predictions=labels[part],
+                probabilities=probabilities[part],
+                model_name=model.card.name,
+                model_version=model.card.version,
+                processing_time_ms=round(1000 * (now - job.call.start), 3),
+                timestamp=stamp,
+                prediction_ids=[str(uuid7()) for _ in job.rows],
+                prediction_sets=UNSET if job.alpha is None else model.sets(P[part], job.alpha),
+            )
             answers.append(answer)
-            entries += entries_of(job, answer)
-            at = end
+            entries += entries_of(job, answer, time_us, confidences[part])
         self._commit(entries)
-        self.metrics.group(labels, P.max(axis=1), time.perf_counter() - now)
+        self.metrics.group(labels, confidences, time.perf_counter() - now)
         return answers
 
     def _commit(self, entries: list[Entry]) -> None:
@@ -158,48 +185,23 @@ class Engine:
             self.audit_fault = str(error)
             raise LogDown(self.audit_fault, retry_after=1) from error
 
-    def _deliver(self, group: list[Job], rows: int, answers: list[Answer] | Exception) -> None:
-        self.waiting -= rows
-        for i, job in enumerate(group):
-            if job.answer.done():  # the caller left
-                continue
-            if isinstance(answers, Exception):
-                job.answer.set_exception(answers)
+    def check_audit(self) -> None:
+        "Find out whether the log can be written, and open it where it is not open yet."
+        try:
+            if self.audit is None:
+                self.audit = self.open_audit()
             else:
-                job.answer.set_result(answers[i])
+                self.audit.append([])
+            self.audit_fault = ""
+        except AuditError as error:
+            self.audit_fault = str(error)
 
 
-def answer_of(
-    job: Job, model: Predictor, now: float, labels: list[str], probabilities: list[list[float]], P: np.ndarray
-) -> Answer:
-    return Answer(
-        labels,
-        probabilities,
-        model.card.name,
-        model.card.version,
-        round(1000 * (now - job.call.start), 3),
-        datetime.fromtimestamp(job.time / 1e6, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
-        [str(uuid7()) for _ in labels],
-        UNSET if job.alpha is None else model.sets(P, job.alpha),
-    )
-
-
-def entries_of(job: Job, answer: Answer) -> list[Entry]:
+def entries_of(job: Job, answer: Answer, time_us: int, confidences: list[float]) -> list[Entry]:
+    "What the log keeps of one request, a row each."
+    asked, name, version, ms = job.call, answer.model_name, answer.model_version, answer.processing_time_ms
+    columns = zip(answer.prediction_ids, job.rows, answer.predictions, confidences, answer.probabilities, strict=True)
     return [
-        Entry(
-            id=key,
-            request_id=job.call.request_id,
-            time=job.time,
-            features=row,
-            label=label,
-            confidence=max(p),
-            probabilities=tuple(p),
-            model_name=answer.model_name,
-            model_version=answer.model_version,
-            duration_ms=answer.processing_time_ms,
-            caller=job.call.caller,
-        )
-        for key, row, label, p in zip(
-            answer.prediction_ids, job.rows, answer.predictions, answer.probabilities, strict=True
-        )
+        Entry(id, asked.request_id, time_us, row, label, confidence, tuple(p), name, version, ms, asked.caller)
+        for id, row, label, confidence, p in columns
     ]

@@ -8,15 +8,18 @@ from typing import Any
 import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
+from litestar.openapi import ResponseSpec
 
+from iris_nb.audit import AuditConflict, AuditMissing
 from iris_nb.bundle import BundleError
+from iris_nb.tables import AuditError
 from serve.wire import Fault, Problem
 
 MEDIA_TYPE = "application/problem+json"
 log = logging.getLogger("serve")
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 (nobody sees the name; the table gives the title)
     "Why a request gets no answer; the message is a sentence for the caller."
 
     def __init__(self, detail: str, errors: list[Fault] | None = None, retry_after: int = 0, **headers: str) -> None:
@@ -34,9 +37,6 @@ class NoKey(Refused): ...
 
 
 class Unknown(Refused): ...
-
-
-class Conflict(Refused): ...
 
 
 class TooLarge(Refused): ...
@@ -71,13 +71,15 @@ TABLE: dict[type[Exception], Rule] = {
     ValidationException: Rule(HTTPStatus.BAD_REQUEST, "invalid-input", "The input can't be used"),
     NoKey: Rule(HTTPStatus.UNAUTHORIZED, "no-key", "A valid API key is needed"),
     Unknown: Rule(HTTPStatus.NOT_FOUND, "not-found", "There is no such thing"),
-    Conflict: Rule(HTTPStatus.CONFLICT, "conflict", "This contradicts what is known"),
+    AuditMissing: Rule(HTTPStatus.NOT_FOUND, "not-found", "There is no such thing"),
+    AuditConflict: Rule(HTTPStatus.CONFLICT, "conflict", "This contradicts what is known"),
+    AuditError: Rule(HTTPStatus.SERVICE_UNAVAILABLE, "log-down", "The prediction log can't be used"),
     BundleError: Rule(HTTPStatus.CONFLICT, "bundle-refused", "The model can't be used"),
     TooLarge: Rule(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", "The request is too large"),
     NotJson: Rule(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "not-json", "The body must be JSON"),
     Busy: Rule(HTTPStatus.TOO_MANY_REQUESTS, "busy", "Too many requests"),
     NoModel: Rule(HTTPStatus.SERVICE_UNAVAILABLE, "no-model", "There is no model to answer with"),
-    LogDown: Rule(HTTPStatus.SERVICE_UNAVAILABLE, "log-down", "The prediction log can't be written"),
+    LogDown: Rule(HTTPStatus.SERVICE_UNAVAILABLE, "log-down", "The prediction log can't be used"),
     Closing: Rule(HTTPStatus.SERVICE_UNAVAILABLE, "closing", "The service is closing"),
 }
 
@@ -95,8 +97,10 @@ def problem_of(error: Exception, request_id: str) -> tuple[Problem, dict[str, st
     rule = rule_of(error)
     detail, errors, headers = str(error), getattr(error, "errors", []), dict(getattr(error, "headers", None) or {})
     if isinstance(error, HTTPException):
-        detail, errors = error.detail, faults_of_query(error.extra)
-    if rule.status == HTTPStatus.NOT_FOUND and not isinstance(error, Unknown):
+        detail, errors = error.detail, faults_of(error.extra)
+    if isinstance(error, ValidationException):
+        detail = "; ".join(f"{e.field or 'the body'}: expected {e.expected}" for e in errors) or detail
+    if rule.status == HTTPStatus.NOT_FOUND and isinstance(error, HTTPException):
         detail = "There is nothing at this path; GET / lists what there is."
     if rule.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("unexpected error", exc_info=error, extra={"request_id": request_id})
@@ -104,13 +108,25 @@ def problem_of(error: Exception, request_id: str) -> tuple[Problem, dict[str, st
     return Problem(f"urn:problem:{rule.slug}", rule.title, rule.status, detail, request_id, errors), headers
 
 
-def faults_of_query(extra: Any) -> list[Fault]:
-    "Litestar's list of wrong parameters as ours."
+def faults_of(extra: Any) -> list[Fault]:
+    "Litestar's list of wrong parameters and fields as ours."
     found = extra if isinstance(extra, list) else []
-    return [Fault("", str(f.get("key", "")), str(f.get("message", "")), "something else") for f in found]
+    errors = []
+    for f in found:
+        field = "" if f.get("key") == "data" else str(f.get("key", ""))
+        expected, _, got = str(f.get("message", "")).removeprefix("Expected ").partition(", got ")
+        pointer = f"/{field}" if field and f.get("source") == "body" else ""
+        errors.append(Fault(pointer, field, expected, got or "something else"))
+    return errors
 
 
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     "Litestar's way to the table."
     problem, headers = problem_of(error, request.scope["state"].get("request_id", ""))
     return Response(msgspec.json.encode(problem), status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def told(*statuses: int) -> dict[int, ResponseSpec]:
+    "What a route's documentation says of the errors it can answer with."
+    titles = {s: "; ".join({rule.title: s for rule in TABLE.values() if rule.status == s}) for s in statuses}
+    return {s: ResponseSpec(Problem, False, about, MEDIA_TYPE) for s, about in titles.items()}

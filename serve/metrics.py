@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 10_000)
 CONFIDENCES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+METHODS = ("GET", "POST", "HEAD", "OPTIONS")  # others are one series: callers must not make new ones
 PREDICT = ("/predict", "/predict/batch")
 
 
@@ -31,10 +32,10 @@ class Histogram:
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 
-    def add_all(self, values: np.ndarray[Any, Any]) -> None:
-        for i, n in enumerate(np.bincount(np.searchsorted(self.bounds, values)).tolist()):
-            self.counts[i] += n
-        self.total += float(values.sum())
+    def add_all(self, values: list[float]) -> None:
+        for value in values:
+            self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += sum(values)
 
     @property
     def count(self) -> int:
@@ -65,14 +66,14 @@ class Metrics(Collector):
 
     def request(self, method: str, path: str, status: int, seconds: float) -> None:
         "Count one request; called on the event loop."
-        self.requests[method, path, status] += 1
+        self.requests[method if method in METHODS else "other", path, status] += 1
         if (histogram := self.seconds.get(path)) is None:
             histogram = self.seconds[path] = Histogram(SECONDS)
         histogram.add(seconds)
         if path in PREDICT and status == 200:
             self.latest.append(seconds)
 
-    def group(self, labels: list[str], confidences: np.ndarray[Any, Any], commit_seconds: float) -> None:
+    def group(self, labels: list[str], confidences: list[float], commit_seconds: float) -> None:
         "Count one committed group; called on the engine's thread."
         self.classes.update(labels)
         self.confidence.add_all(confidences)
@@ -115,7 +116,8 @@ class Metrics(Collector):
         if state["model_name"]:
             model.add_metric((state["model_name"], state["model_version"]), 1)
         yield model
-        yield GaugeMetricFamily("iris_model_fault", "1 while a new champion is refused.", value=bool(state["model_fault"]))
+        refused = bool(state["model_fault"])
+        yield GaugeMetricFamily("iris_model_fault", "1 while a new champion is refused.", value=refused)
 
 
 def plain_histograms(m: Metrics) -> Iterator[Metric]:

@@ -2,8 +2,9 @@
 
 import json
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import parse_qs
 
 import msgspec
 
@@ -43,14 +44,26 @@ def read_batch(body: bytes, most: int) -> list[Numbers]:
             return [msgspec.structs.astuple(row) for row in samples]
     except (msgspec.MsgspecError, RecursionError, ValueError):
         pass
-    rows, rejected = read_partial(body, most)
-    if errors := [fault for bad in rejected for fault in bad.errors]:
-        raise InvalidInput(summary(errors), errors[:MOST_FAULTS])
+    rows, rejected = sorted_out(body, most)
+    if rejected:
+        raise all_faults(rejected)
     return rows
 
 
 def read_partial(body: bytes, most: int) -> tuple[list[Numbers], list[BadRow]]:
-    "The good rows of a batch, and what is wrong with the others."
+    "The good rows of a batch, at least one, and what is wrong with the others."
+    rows, rejected = sorted_out(body, most)
+    if not rows:
+        raise all_faults(rejected)
+    return rows, rejected
+
+
+def all_faults(rejected: list[BadRow]) -> InvalidInput:
+    errors = [fault for bad in rejected for fault in bad.errors]
+    return InvalidInput(summary(errors), errors[:MOST_FAULTS])
+
+
+def sorted_out(body: bytes, most: int) -> tuple[list[Numbers], list[BadRow]]:
     samples = samples_of(parsed(body), most)
     rejected = [BadRow(i, errors) for i, row in enumerate(samples) if (errors := row_faults(row, f"/samples/{i}"))]
     bad = {row.index for row in rejected}
@@ -65,8 +78,8 @@ def samples_of(body: Any, most: int) -> list[Any]:
         errors = [Fault("", "", "an object with the field samples", shown(body))]
     elif not isinstance(samples := body.get("samples"), list) or not 0 < len(samples) <= most:
         got = f"a list of {len(samples):,}" if isinstance(samples, list) else shown(samples)
-        got = got if "samples" in body else "nothing: the field is missing"
-        errors = [Fault("/samples", "samples", f"a list of 1 to {most:,} rows", "two values" if samples is TWICE else got)]
+        got = "two values" if samples is TWICE else got if "samples" in body else "nothing: the field is missing"
+        errors = [Fault("/samples", "samples", f"a list of 1 to {most:,} rows", got)]
     if isinstance(body, dict):
         unknown = [name for name in body if name != "samples"]
         errors += [Fault(pointer("", name), name, "samples and nothing else", "an unknown field") for name in unknown]
@@ -114,5 +127,41 @@ def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def summary(errors: list[Fault]) -> str:
     "The faults as one line."
-    first = "; ".join(f"{e.pointer or 'the body'}: expected {e.expected}, got {e.got}" for e in errors[:5])
+    first = "; ".join(f"{e.pointer or e.field or 'the body'}: expected {e.expected}, got {e.got}" for e in errors[:5])
     return first + (f"; and {len(errors) - 5:,} more" if len(errors) > 5 else "")
+
+
+@dataclass(frozen=True)
+class Wishes:
+    "What a query asks of the answer."
+
+    alpha: float | None = None
+    partial: bool = False
+
+
+def wishes_of(query: bytes) -> Wishes:
+    "The wishes in a query; raises InvalidInput that names all it can't read."
+    asked = parse_qs(query.decode("latin-1"), keep_blank_values=True)
+    readers = {"alpha": (share, "a number between 0 and 1"), "partial": (truth, "true or false")}
+    found, errors = dict[str, Any](), list[Fault]()
+    for name, (read, expected) in readers.items():
+        for text in asked.get(name, []):
+            try:
+                found[name] = read(text)
+            except ValueError:
+                errors.append(Fault("", name, expected, shown(text)))
+    if errors:
+        raise InvalidInput(summary(errors), errors)
+    return Wishes(**found)
+
+
+def share(text: str) -> float:
+    if not 0 < (alpha := float(text)) < 1:
+        raise ValueError
+    return alpha
+
+
+def truth(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError
+    return text.lower() == "true"

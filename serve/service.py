@@ -11,14 +11,16 @@ from typing import Any
 from litestar import Litestar
 
 from iris_nb.audit import AuditLog
-from iris_nb.predict import Predictor
+from iris_nb.history import Window
+from iris_nb.schema import shown
 from serve.auth import Keys
 from serve.champion import Champion
 from serve.engine import Engine
-from serve.errors import NoModel
+from serve.errors import InvalidInput, LogDown, Unknown
+from serve.history import logged
 from serve.metrics import Metrics
 from serve.settings import Settings
-from serve.wire import Health
+from serve.wire import Fault, Health, Logged, Page
 
 log = logging.getLogger("serve")
 
@@ -60,16 +62,30 @@ class Service:
 
     def faults(self) -> list[str]:
         "Why no prediction can be answered now, one sentence each; none when one can."
-        found = [] if self.engine.model else [self.champion.fault or "No model was promoted yet: run `make train`."]
+        found = [] if self.engine.model else [self.engine.no_model]
         if self.engine.audit_fault:
             found.append(f"The prediction log can't be written: {self.engine.audit_fault}")
         return [*found, "The service is closing."] if self.engine.closing else found
 
-    def model(self) -> Predictor:
-        "The model that answers; raises NoModel."
-        if self.engine.model is None:
-            raise NoModel(self.faults()[0], retry_after=5)
-        return self.engine.model
+    def log(self) -> AuditLog:
+        "The audit log; raises LogDown where it is not open."
+        if self.engine.audit is None:
+            raise LogDown(self.engine.audit_fault, retry_after=1)
+        return self.engine.audit
+
+    async def history(self, window: Window, limit: int, before: str | None) -> Page:
+        "A page of the audit log; raises InvalidInput where the cursor is none."
+        try:
+            found = await asyncio.to_thread(self.log().page, window, limit, before)
+        except ValueError as error:
+            raise InvalidInput(str(error), [Fault("", "before", "`next` of the page before", shown(before))]) from error
+        return Page([logged(row) for row in found.rows], found.next)
+
+    async def logged(self, id: str) -> Logged:
+        "One prediction as the log keeps it; raises Unknown."
+        if (row := await asyncio.to_thread(self.log().get, id)) is None:
+            raise Unknown(f"The audit log holds no prediction with the id {id[:80]!r}.")
+        return logged(row)
 
     def health(self) -> Health:
         state, faults = self.state(), self.faults()

@@ -5,7 +5,8 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
 
 class SettingsError(ValueError):
     "The environment asks for something that can't be; the message has one line for each fault."
@@ -72,7 +73,9 @@ class Settings:
     port: int = setting(8000, "port to listen on", number(int, 1, 65535))
     workers: int = setting(1, "processes that answer", number(int, 1, 64))
     database_url: str = setting("", "where the audit log is; by default audit.db in the home folder")
-    audit_sync: str = setting("full", "full: on disk before the answer; normal: survives a kill", words("full", "normal"))
+    audit_sync: Literal["full", "normal"] = setting(
+        "full", "full: on disk; normal: survives a kill", words("full", "normal")
+    )
     queue: int = setting(20_000, "rows that may wait before callers are sent away with 429", number(int, 1, 10_000_000))
     max_rows: int = setting(10_000, "rows that one batch may hold", number(int, 1, 1_000_000))
     max_body: int = setting(4 << 20, "bytes that one request may hold", number(int, 1024, 1 << 30))
@@ -81,7 +84,7 @@ class Settings:
     cors_origins: tuple[str, ...] = setting((), "web origins whose pages may call", listed)
     allow_open: bool = setting(False, "1: listen beyond this machine without keys", yes)
     watch_seconds: float = setting(1.0, "how often the champion and the log are looked at", number(float, 0.05, 3600))
-    log_level: str = setting("info", "info: a line for each request; warning: only what went wrong", words("info", "warning"))
+    log_level: str = setting("info", "info: all requests; warning: what went wrong", words("info", "warning"))
 
     @property
     def bundles(self) -> Path:

@@ -1,8 +1,8 @@
 """What goes over the wire: structs made from the schema, so that its names and bounds are spelt nowhere here."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
+from msgspec import UNSET, Meta, Struct, UnsetType, defstruct, structs
 
 from iris_nb.schema import SCHEMA, Feature, Schema
 
@@ -31,10 +31,11 @@ def row_type(schema: Schema) -> type[Struct]:
 
 if TYPE_CHECKING:
     Row = Struct
+    Label = str
 else:
     Row = row_type(SCHEMA)
+    Label = Literal[SCHEMA.classes]
 
-Label = Annotated[str, Meta(extra_json_schema={"enum": list(SCHEMA.classes)}, examples=[SCHEMA.classes[0]])]
 Probabilities = Annotated[list[float], Meta(description=f"In the order {', '.join(SCHEMA.classes)}.")]
 
 
@@ -73,7 +74,11 @@ class Answer(Struct, frozen=True):
     prediction_sets: Annotated[
         list[list[Label]] | UnsetType, Meta(description="With `alpha`: the classes that can't be ruled out.")
     ] = UNSET
-    rejected: Annotated[list[BadRow] | UnsetType, Meta(description="With `partial`: the rows without an answer.")] = UNSET
+    rejected: Annotated[list[BadRow] | UnsetType, Meta(description="With `partial`: rows without answer.")] = UNSET
+
+
+def with_rejected(answer: Answer, rejected: list[BadRow]) -> Answer:
+    return structs.replace(answer, rejected=rejected)
 
 
 class Problem(Struct, frozen=True, omit_defaults=True):
@@ -114,3 +119,34 @@ class Root(Struct, frozen=True):
     classifies: str
     classes: list[str]
     links: dict[str, str]
+
+
+class Logged(Struct, frozen=True):
+    "One row of the audit log."
+
+    id: str
+    request_id: str
+    timestamp: Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+    features: Row
+    prediction: Label
+    confidence: float
+    probabilities: Probabilities
+    model_name: str
+    model_version: str
+    duration_ms: float
+    caller: Annotated[str | None, Meta(description="Name of the caller's key.")]
+    true_label: Annotated[Label | None, Meta(description="What it really was, once somebody said so.")]
+
+
+class Page(Struct, frozen=True):
+    "Rows of the audit log, newest first."
+
+    predictions: list[Logged]
+    next: Annotated[str | None, Meta(description="Send it as `before` for the next page; null at the end.")]
+
+
+class Truth(Struct, forbid_unknown_fields=True, frozen=True):
+    "What a row really was."
+
+    label: Label
+    correct: Annotated[bool, Meta(description="Whether this corrects an earlier label.")] = False

@@ -4,11 +4,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import msgspec
-from litestar import MediaType, Request, Response, get
+from litestar import Litestar, MediaType, Request, Response, get
 from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.spec import Components, SecurityScheme
 from litestar.params import FromPath
 from litestar.response import File
+from msgspec import Struct
+from msgspec.json import schema_components
 
 import iris_nb
 from serve import wire
@@ -33,7 +35,16 @@ HEADERS = {
     "content-security-policy": "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
     "frame-ancestors 'none'"
 }
-config = OpenAPIConfig("iris_nb", iris_nb.__version__, path="/openapi")
+KEY = SecurityScheme(type="apiKey", name="X-API-Key", security_scheme_in="header")
+CACHED = {"cache-control": "public, max-age=3600"}
+config = OpenAPIConfig(
+    "iris_nb",
+    iris_nb.__version__,
+    path="/openapi",
+    use_handler_docstrings=True,
+    components=Components(security_schemes={"key": KEY}),
+    security=[{}, {"key": []}],
+)
 
 
 @get("/docs", include_in_schema=False, media_type=MediaType.HTML)
@@ -44,23 +55,30 @@ async def page() -> Response[str]:
 @get("/docs/{name:str}", include_in_schema=False)
 async def file(name: FromPath[str]) -> Response[Any] | File:
     if name == "start.js":
-        return Response(SCRIPT, media_type="text/javascript")
+        return Response(SCRIPT, media_type="text/javascript", headers=CACHED)
     if name not in FILES:
         raise Unknown("There is no such page of the documentation.")
-    return File(static() / name, content_disposition_type="inline")
+    return File(static() / name, content_disposition_type="inline", headers=CACHED)
 
 
 def static() -> Path:
     "Swagger UI's files, found without importing the package around them."
-    spec = find_spec("swagger_ui")
-    assert spec is not None and spec.submodule_search_locations is not None
-    return Path(spec.submodule_search_locations[0]) / "static"
+    found = find_spec("swagger_ui")
+    return Path(str(found and found.origin)).parent / "static"
 
 
 @get("/openapi.json", include_in_schema=False)
 async def openapi(request: Request[Any, Any, Any]) -> dict[str, Any]:
-    document = request.app.openapi_schema.to_schema()
-    return document
+    return document(request.app)
+
+
+def document(app: Litestar) -> dict[str, Any]:
+    "Litestar's account of the routes, with msgspec's account of the structs: it knows units and unknown fields."
+    found = app.openapi_schema.to_schema()
+    structs = [t for t in vars(wire).values() if isinstance(t, type) and issubclass(t, Struct) and t is not Struct]
+    _, components = schema_components(structs, ref_template="#/components/schemas/{name}")
+    found["components"]["schemas"] |= components
+    return found
 
 
 routes = [page, file, openapi]

@@ -1,16 +1,36 @@
-"""The model that answers."""
+"""The model that answers, and which one it is to be."""
 
-from iris_nb.bundle import Card
-from litestar import get
+import asyncio
+
+from litestar import Router, get, post
 from litestar.di import NamedDependency
 
-from serve.errors import NoModel
+from iris_nb.bundle import Card
+from serve.auth import always_needs_key, needs_key
+from serve.errors import told
 from serve.service import Service
 
+CHANGED = told(401, 409, 429, 503)
 
-@get("/model/info", operation_id="model_info", tags=["model"], summary="The card of the model that answers")
+
+@get("/model/info", operation_id="model_info", guards=[needs_key], responses=told(401, 429, 503))
 async def info(service: NamedDependency[Service]) -> Card:
-    return service.model().card
+    "The card of the model that answers."
+    return service.engine.answering().card
 
 
-routes = [info]
+@post("/model/reload", operation_id="model_reload", guards=[always_needs_key], status_code=200, responses=CHANGED)
+async def reload(service: NamedDependency[Service]) -> Card:
+    "Look for a new champion now; its card, once it answers."
+    await asyncio.to_thread(service.champion.load)
+    return service.engine.answering().card
+
+
+@post("/model/rollback", operation_id="model_rollback", guards=[always_needs_key], status_code=200, responses=CHANGED)
+async def rollback(service: NamedDependency[Service]) -> Card:
+    "Make the champion before this one answer again; its card."
+    await asyncio.to_thread(service.champion.roll_back)
+    return service.engine.answering().card
+
+
+routes = [Router("/", route_handlers=[info, reload, rollback])]

@@ -1,33 +1,83 @@
 """Predictions: asked for, looked up, labelled."""
 
-from typing import Any
-from urllib.parse import parse_qs
+import asyncio
+from datetime import datetime
+from typing import Annotated, Any
 
-from litestar import post
-from litestar.params import JSONBody
+from litestar import Request, Response, Router, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody, Parameter
 
+from iris_nb.history import Window
 from serve import wire
+from serve.auth import needs_key
 from serve.door import Ask
-from serve.reading import read_batch, read_row
+from serve.errors import told
+from serve.history import as_csv, micros_of
+from serve.reading import read_batch, read_partial, read_row, wishes_of
 from serve.service import Service
+
+Alpha = FromQuery[Annotated[float | None, Parameter(gt=0, lt=1, description="Error rate of the prediction sets.")]]
+Partial = FromQuery[Annotated[bool, Parameter(description="Answer the good rows, in their order, and list the bad.")]]
+Limit = FromQuery[Annotated[int, Parameter(ge=1, le=1000, description="Rows on a page.")]]
+Before = FromQuery[Annotated[str | None, Parameter(description="`next` of the page before.")]]
+Moment = FromQuery[Annotated[datetime | None, Parameter(description="RFC 3339; `until` itself is not included.")]]
+Share = FromQuery[Annotated[float | None, Parameter(ge=0, le=1, description="Confidence, included.")]]
+ASKED, LOOKED_UP = told(400, 401, 413, 415, 429, 503), told(400, 401, 429, 503)
 
 
 async def one(service: Service, ask: Ask) -> wire.Answer:
-    return await service.engine.predict([read_row(ask.body)], ask.call)
+    "How `predict` is answered."
+    return await service.engine.predict([read_row(ask.body)], ask.call, wishes_of(ask.query).alpha)
 
 
 async def many(service: Service, ask: Ask) -> wire.Answer:
-    return await service.engine.predict(read_batch(ask.body, service.settings.max_rows), ask.call)
+    "How `predict_batch` is answered."
+    wishes, most = wishes_of(ask.query), service.settings.max_rows
+    if not wishes.partial:
+        return await service.engine.predict(read_batch(ask.body, most), ask.call, wishes.alpha)
+    rows, rejected = read_partial(ask.body, most)
+    return wire.with_rejected(await service.engine.predict(rows, ask.call, wishes.alpha), rejected)
 
 
-@post("/predict", lean=one, operation_id="predict", tags=["predictions"], status_code=200, summary="Classify one row")
-async def predict(data: JSONBody[wire.Row]) -> wire.Answer:
+@post("/predict", lean=one, operation_id="predict", summary="Classify one row", status_code=200, responses=ASKED)
+async def predict(data: JSONBody[wire.Row], alpha: Alpha = None) -> wire.Answer:
     raise AssertionError("the door calls `one`")
 
 
-@post("/predict/batch", lean=many, operation_id="predict_batch", tags=["predictions"], status_code=200, summary="Classify many rows")
-async def predict_batch(data: JSONBody[wire.Batch]) -> wire.Answer:
+@post("/predict/batch", lean=many, operation_id="predict_batch", status_code=200, responses=ASKED)
+async def predict_batch(data: JSONBody[wire.Batch], alpha: Alpha = None, partial: Partial = False) -> wire.Answer:
     raise AssertionError("the door calls `many`")
 
 
-routes: list[Any] = [predict, predict_batch]
+@get("/predictions/history", operation_id="history", summary="What was answered, newest first", responses=LOOKED_UP)
+async def history(
+    request: Request[Any, Any, Any],
+    service: NamedDependency[Service],
+    limit: Limit = 100,
+    before: Before = None,
+    since: Moment = None,
+    until: Moment = None,
+    label: FromQuery[wire.Label | None] = None,
+    model_version: FromQuery[str | None] = None,
+    min_confidence: Share = None,
+    max_confidence: Share = None,
+) -> Response[wire.Page]:
+    window = Window(micros_of(since), micros_of(until), label, model_version, min_confidence, max_confidence)
+    page = await service.history(window, limit, before)
+    wants_csv = request.accept.best_match(["application/json", "text/csv"]) == "text/csv"
+    return as_csv(page) if wants_csv else Response(page)
+
+
+@get("/predictions/{id:str}", operation_id="prediction", responses=LOOKED_UP | told(404))
+async def prediction(id: FromPath[str], service: NamedDependency[Service]) -> wire.Logged:
+    return await service.logged(id)
+
+
+@post("/predictions/{id:str}/label", operation_id="label", status_code=200, responses=ASKED | told(404, 409))
+async def label(id: FromPath[str], data: JSONBody[wire.Truth], service: NamedDependency[Service]) -> wire.Logged:
+    await asyncio.to_thread(service.log().label, id, data.label, data.correct)
+    return await service.logged(id)
+
+
+routes = [Router("/", route_handlers=[predict, predict_batch, history, prediction, label], guards=[needs_key])]

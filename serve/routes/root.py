@@ -22,8 +22,8 @@ LINKS = {
 
 @get("/", operation_id="root", tags=["service"], summary="Name, version and links")
 async def root(service: NamedDependency[Service]) -> wire.Root:
-    card = service.engine.model and service.engine.model.card
-    return wire.Root("iris_nb", iris_nb.__version__, card and card.folder, SCHEMA.row, list(SCHEMA.classes), LINKS)
+    model = service.engine.model.card.folder if service.engine.model else None
+    return wire.Root("iris_nb", iris_nb.__version__, model, SCHEMA.row, list(SCHEMA.classes), LINKS)
 
 
 routes = [root]
