@@ -22,7 +22,7 @@ from .schema import Schema, differences, from_json, to_json
 class AuditError(Exception):
     "The audit log can't be used as asked; the message says why and what to do."
 
-# %% ../nbs/api/07a_tables.ipynb #47500ee8
+# %% ../nbs/api/07a_tables.ipynb #9cff137f
 COMPLAINTS = {
     "locked": "is locked by another program and stayed so: wait for it, or end it",
     "lock timeout": "is locked by another program and stayed so: wait for it, or end it",
@@ -39,7 +39,7 @@ COMPLAINTS = {
     "connection": "can't be reached: is its server running, and are name and password right?",
 }
 
-
+# %% ../nbs/api/07a_tables.ipynb #703aee9b
 @contextmanager
 def explained(where: str, *errors: type[Exception]) -> Iterator[None]:
     "Turn whatever a database raises into an `AuditError` that people can read."
@@ -52,13 +52,13 @@ def explained(where: str, *errors: type[Exception]) -> Iterator[None]:
         said = next(known, "can't be used: " + " ".join(words.split())[:200])
         raise AuditError(f"The audit log {where} {said}.") from error
 
-# %% ../nbs/api/07a_tables.ipynb #bde53a80
+# %% ../nbs/api/07a_tables.ipynb #39e3910f
 OWN_COLUMNS = (
     "seq", "id", "request_id", "time", "label", "confidence", "probabilities",
     "model_name", "model_version", "duration_ms", "caller", "digest", "true_label", "labelled",
 )  # fmt: skip
 
-
+# %% ../nbs/api/07a_tables.ipynb #5589cce2
 def check_names(schema: Schema) -> None:
     "Raise `AuditError` where a feature's name can't be a column of the log."
     lower = [name.lower() for name in schema.names]
@@ -69,10 +69,11 @@ def check_names(schema: Schema) -> None:
             "already. Rename the feature in the schema."
         )
 
-# %% ../nbs/api/07a_tables.ipynb #cf17f20b
+# %% ../nbs/api/07a_tables.ipynb #6dde57d1
 SERIAL = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts by itself only in a column called INTEGER
+BINARY = {"sqlite": "BLOB", "postgresql": "BYTEA"}
 
-
+# %% ../nbs/api/07a_tables.ipynb #dd479515
 def create_predictions(connection: Connection, schema: Schema) -> None:
     "One row for each prediction, and the schema that its columns follow."
     meta = MetaData()
@@ -123,7 +124,7 @@ def create_labels(connection: Connection, schema: Schema) -> None:
     Index("labels_valid", labels.c.id, unique=True, sqlite_where=valid, postgresql_where=valid)
     labels.create(connection)
 
-# %% ../nbs/api/07a_tables.ipynb #66b7b6c0
+# %% ../nbs/api/07a_tables.ipynb #2b65cd29
 def add_chain(connection: Connection, schema: Schema) -> None:
     "Give every row a digest that depends on all rows before it, and remember both ends of the chain."
     connection.execute(text(f"ALTER TABLE predictions ADD COLUMN digest {BINARY[connection.dialect.name]}"))
@@ -139,9 +140,6 @@ def add_chain(connection: Connection, schema: Schema) -> None:
     chain = Table("chain", MetaData(), *(Column(name, type_, nullable=False) for name, type_ in pairs))
     chain.create(connection)
     connection.execute(insert(chain).values(seq=seq, digest=digest, anchor_seq=0, anchor_digest=GENESIS))
-
-
-BINARY = {"sqlite": "BLOB", "postgresql": "BYTEA"}
 
 # %% ../nbs/api/07a_tables.ipynb #4e5269d1
 Migration = Callable[[Connection, Schema], None]
