@@ -15,7 +15,7 @@ from serve.settings import Settings
 
 
 def create_app(settings: Settings | None = None) -> Litestar:
-    "The whole service; without settings they are read from the environment."
+    "The whole service; without settings, with those of `Settings.from_env`."
     settings = settings or Settings.from_env()
     dictConfig(config(settings.log_level))
     service = Service(settings)

@@ -1,0 +1,199 @@
+"""Everything a caller can get wrong, and what it is told."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from litestar import Litestar
+from litestar.testing import TestClient
+
+from iris_nb.schema import SCHEMA, faults_of
+from serve.app import create_app
+from serve.errors import InvalidInput
+from serve.reading import read_batch, read_row
+from serve.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def client(bundles: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient[Litestar]]:
+    "One service for all of this page: nothing here changes it."
+    home = tmp_path_factory.mktemp("home")
+    shutil.copytree(bundles, home / "bundles")
+    with TestClient(create_app(Settings(home=home, log_level="warning"))) as client:
+        yield client
+
+
+FIRST, SECOND = SCHEMA.names[:2]
+GOOD = json.dumps(SCHEMA.example)
+
+
+def spoilt(**values: object) -> str:
+    "The example with some values replaced, NaN allowed."
+    return json.dumps({**SCHEMA.example, **values})
+
+
+def without(name: str) -> str:
+    return json.dumps({k: v for k, v in SCHEMA.example.items() if k != name})
+
+
+#: body: the pointers that its answer names
+BAD_ROWS = {
+    "missing": (without(FIRST), [f"/{FIRST}"]),
+    "unknown": (spoilt(colour=1), ["/colour"]),
+    "text": (spoilt(**{FIRST: "5.1"}), [f"/{FIRST}"]),
+    "bool": (spoilt(**{FIRST: True}), [f"/{FIRST}"]),
+    "null": (spoilt(**{FIRST: None}), [f"/{FIRST}"]),
+    "list": (spoilt(**{FIRST: [5.1]}), [f"/{FIRST}"]),
+    "not a number": (spoilt(**{FIRST: float("nan")}), [f"/{FIRST}"]),
+    "infinite": (spoilt(**{FIRST: float("inf")}), [f"/{FIRST}"]),
+    "too low": (spoilt(**{FIRST: -1}), [f"/{FIRST}"]),
+    "too high": (spoilt(**{FIRST: 1e6}), [f"/{FIRST}"]),
+    "beyond any float": (GOOD.replace("5.1", "1e999"), [f"/{FIRST}"]),
+    "a huge integer": (spoilt(**{FIRST: 10**400}), [f"/{FIRST}"]),
+    "two at once": (spoilt(**{FIRST: "x", SECOND: None}), [f"/{FIRST}", f"/{SECOND}"]),
+    "nothing right": ('{"a": 1}', [*(f"/{name}" for name in SCHEMA.names), "/a"]),
+    "twice the same name": (GOOD[:-1] + f', "{FIRST}": 5.1}}', [f"/{FIRST}"]),
+    "a name with a slash": (spoilt(**{"a/b~c": 1}), ["/a~1b~0c"]),
+    "a list": (f"[{GOOD}]", [""]),
+    "a number": ("5.1", [""]),
+    "nothing": ("", [""]),
+    "half an object": (GOOD[:-3], [""]),
+    "not JSON": ("flower", [""]),
+    "two objects": (GOOD + GOOD, [""]),
+    "thousands of digits": (GOOD.replace("5.1", "5" * 5000), [""]),
+    "very deep": ("[" * 100_000, [""]),
+    "very deep inside": (GOOD.replace("5.1", "[" * 50_000 + "]" * 50_000), [""]),
+}
+
+
+@pytest.mark.parametrize(("body", "pointers"), BAD_ROWS.values(), ids=BAD_ROWS)
+def test_a_bad_row_is_a_400_that_names_every_fault(client, body, pointers):
+    answer = client.post("/predict", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["status"] == 400
+    assert [e["pointer"] for e in problem["errors"]] == pointers
+    assert all(e["expected"] and e["got"] for e in problem["errors"])
+
+
+BAD_BATCHES = {
+    "no samples": ("{}", ["/samples"]),
+    "empty": ('{"samples": []}', ["/samples"]),
+    "no list": ('{"samples": {}}', ["/samples"]),
+    "a list alone": (f"[{GOOD}]", [""]),
+    "more than samples": (f'{{"samples": [{GOOD}], "mode": 1}}', ["/mode"]),
+    "samples twice": (f'{{"samples": [{GOOD}], "samples": [{GOOD}]}}', ["/samples"]),
+    "a row twice the same name": (f'{{"samples": [{GOOD[:-1]}, "{SECOND}": 3.5}}]}}', [f"/samples/0/{SECOND}"]),
+    "a row that is none": (f'{{"samples": [{GOOD}, 7]}}', ["/samples/1"]),
+    "two bad rows": (f'{{"samples": [{without(FIRST)}, {GOOD}, {without(SECOND)}]}}',
+                     [f"/samples/0/{FIRST}", f"/samples/2/{SECOND}"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "pointers"), BAD_BATCHES.values(), ids=BAD_BATCHES)
+def test_a_bad_batch_is_a_400_that_names_every_fault(client, body, pointers):
+    answer = client.post("/predict/batch", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    assert [e["pointer"] for e in answer.json()["errors"]] == pointers
+
+
+def test_too_many_rows_are_refused_with_the_limit(make_client, row):
+    answer = make_client(max_rows=3).post("/predict/batch", json={"samples": [row] * 4})
+    assert answer.status_code == 400
+    assert "1 to 3 rows" in answer.json()["detail"]
+
+
+def test_a_thousand_bad_rows_do_not_make_an_endless_answer(client):
+    answer = client.post("/predict/batch", json={"samples": [{}] * 5000})
+    assert len(answer.json()["errors"]) == 1000
+    assert "more" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["/predict", "/predict/batch"])
+def test_a_body_beyond_the_limit_is_a_413(make_client, path):
+    answer = make_client(max_body=2000).post(path, content=b" " * 2001, headers={"content-type": "application/json"})
+    assert answer.status_code == 413
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_body_that_hides_its_length_is_limited_too(make_client):
+    def pieces():
+        yield from [b" " * 500] * 10
+
+    assert make_client(max_body=2000).post("/predict", content=pieces()).status_code == 413
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/xml"])
+def test_another_content_type_is_a_415(client, kind):
+    answer = client.post("/predict", content=GOOD, headers={"content-type": kind})
+    assert answer.status_code == 415
+    assert kind in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "Application/JSON", "application/vnd.row+json"])
+def test_json_by_another_name_is_json(client, kind):
+    assert client.post("/predict", content=GOOD, headers={"content-type": kind}).status_code == 200
+
+
+def test_bytes_that_are_not_utf8_are_a_400(client):
+    answer = client.post("/predict", content=b'{"a\xff": 1}', headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    assert "UTF-8" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/predict/nothing", "/predictions", "/docs/../serve"])
+def test_an_unknown_path_is_a_404_that_helps(client, path):
+    answer = client.get(path)
+    assert answer.status_code == 404
+    assert "GET /" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/predict"), ("DELETE", "/predictions/history"), ("PUT", "/")])
+def test_the_wrong_method_is_a_405_that_names_the_right_ones(client, method, path):
+    answer = client.request(method, path)
+    assert answer.status_code == 405
+    assert answer.headers["allow"]
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_what_was_sent_is_repeated_only_in_part(client):
+    answer = client.post("/predict", content=spoilt(**{FIRST: "x" * 10_000}))
+    assert len(answer.content) < 2000
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+near_bounds = st.sampled_from([x for f in SCHEMA.features for x in (f.low, f.high, f.low - 1e-9, f.high + 1e-9)])
+some_rows = st.dictionaries(
+    st.sampled_from(SCHEMA.names), st.floats() | st.integers() | near_bounds | json_values, min_size=3
+) | st.fixed_dictionaries({f.name: st.floats(f.low, f.high) | near_bounds for f in SCHEMA.features})
+
+
+@given(some_rows)
+def test_the_quick_way_accepts_what_the_schema_accepts(row):
+    body = json.dumps(row).encode()
+    expected = faults_of(SCHEMA, row)
+    for read in (lambda: [read_row(body)], lambda: read_batch(b'{"samples":[%b]}' % body, 10)):
+        try:
+            (numbers,) = read()
+            assert not expected
+            assert numbers == tuple(float(row[name]) for name in SCHEMA.names)
+        except InvalidInput as error:
+            assert [e.field for e in error.errors] == [f.field for f in expected]
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_break_the_reader(body):
+    for read in (lambda: read_row(body), lambda: read_batch(body, 10)):
+        try:
+            read()
+        except InvalidInput as error:
+            assert error.errors

@@ -1,0 +1,132 @@
+"""Asking for predictions, one row or many."""
+
+from datetime import datetime
+
+import pytest
+
+from iris_nb.audit import AuditLog
+from iris_nb.predict import Predictor
+from iris_nb.schema import SCHEMA
+
+MAIN_JOB = {"predictions", "probabilities", "model_name", "model_version", "processing_time_ms", "timestamp"}
+
+
+def rows_of(count: int) -> list[dict[str, float]]:
+    "Distinct rows inside every range."
+    return [
+        {
+            f.name: round(f.low + (f.high - f.low) * ((i * 7 + j * 3) % 97) / 97, 4)
+            for j, f in enumerate(SCHEMA.features)
+        }
+        for i in range(count)
+    ]
+
+
+def test_one_row_is_answered_in_exactly_the_documented_shape(client, row):
+    answer = client.post("/predict", json=row)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    found = answer.json()
+    assert set(found) == MAIN_JOB | {"prediction_ids"}
+    assert found["predictions"] == [SCHEMA.classes[0]]
+    assert sum(found["probabilities"][0]) == pytest.approx(1)
+    assert (found["model_name"], found["model_version"]) == (f"{SCHEMA.name}_test", "1")
+    assert found["processing_time_ms"] > 0
+    assert datetime.fromisoformat(found["timestamp"]).utcoffset().total_seconds() == 0
+
+
+def test_the_answer_is_the_librarys(client, bundles):
+    rows = rows_of(50)
+    expected = Predictor.load(bundles / f"{SCHEMA.name}_test-1").predict(rows)
+    found = client.post("/predict/batch", json={"samples": rows}).json()
+    assert found["predictions"] == [p.label for p in expected]
+    for got, wanted in zip(found["probabilities"], expected, strict=True):
+        assert got == pytest.approx(list(wanted.probabilities.values()), abs=1e-9)
+
+
+def test_a_batch_answers_as_each_row_alone(client):
+    rows = rows_of(20)
+    together = client.post("/predict/batch", json={"samples": rows}).json()
+    alone = [client.post("/predict", json=row).json() for row in rows]
+    assert together["predictions"] == [a["predictions"][0] for a in alone]
+    for got, a in zip(together["probabilities"], alone, strict=True):
+        assert got == pytest.approx(a["probabilities"][0], abs=1e-9)
+
+
+def test_ten_thousand_rows_are_one_batch(client):
+    answer = client.post("/predict/batch", json={"samples": rows_of(10_000)})
+    assert answer.status_code == 200
+    assert len(set(answer.json()["prediction_ids"])) == 10_000
+
+
+def test_every_answered_row_is_in_the_log_as_it_was_answered(client, home):
+    rows = rows_of(3)
+    answer = client.post("/predict/batch", json={"samples": rows}, headers={"x-request-id": "mine-1"}).json()
+    with AuditLog.open(home / "audit.db", read_only=True) as log:
+        for i, key in enumerate(answer["prediction_ids"]):
+            kept = log.get(key)
+            assert {name: kept[name] for name in SCHEMA.names} == rows[i]
+            assert kept["label"] == answer["predictions"][i]
+            assert kept["probabilities"] == answer["probabilities"][i]
+            assert kept["request_id"] == "mine-1"
+            assert kept["model_version"] == answer["model_version"]
+            assert kept["duration_ms"] == answer["processing_time_ms"]
+        assert log.count() == 3
+
+
+def test_alpha_adds_the_classes_that_can_not_be_ruled_out(client, row):
+    wide = client.post("/predict?alpha=0.001", json=row).json()["prediction_sets"]
+    narrow = client.post("/predict?alpha=0.5", json=row).json()["prediction_sets"]
+    assert set(narrow[0]) <= set(wide[0]) <= set(SCHEMA.classes)
+    assert wide[0]
+
+
+@pytest.mark.parametrize("path", ["/predict", "/predict/batch"])
+def test_a_wrong_wish_is_named(client, row, path):
+    body = row if path == "/predict" else {"samples": [row]}
+    answer = client.post(f"{path}?alpha=1.5&partial=perhaps", json=body)
+    assert answer.status_code == 400
+    assert [e["field"] for e in answer.json()["errors"]] == ["alpha", "partial"]
+
+
+def test_partial_answers_the_good_rows_and_lists_the_bad(client, row):
+    first = SCHEMA.names[0]
+    samples = [row, {**row, first: "wide"}, row, {**row, "extra": 1}]
+    answer = client.post("/predict/batch?partial=true", json={"samples": samples}).json()
+    assert len(answer["predictions"]) == 2
+    assert [(bad["index"], bad["errors"][0]["pointer"]) for bad in answer["rejected"]] == [
+        (1, f"/samples/1/{first}"),
+        (3, "/samples/3/extra"),
+    ]
+
+
+def test_partial_without_a_good_row_is_refused(client, row):
+    answer = client.post("/predict/batch?partial=true", json={"samples": [{**row, SCHEMA.names[0]: None}]})
+    assert answer.status_code == 400
+
+
+def test_without_partial_one_bad_row_refuses_the_batch_and_logs_nothing(client, home, row):
+    answer = client.post("/predict/batch", json={"samples": [row, {}]})
+    assert answer.status_code == 400
+    assert [e["pointer"] for e in answer.json()["errors"]] == [f"/samples/1/{name}" for name in SCHEMA.names]
+    with AuditLog.open(home / "audit.db", read_only=True) as log:
+        assert log.count() == 0
+
+
+@pytest.mark.parametrize("path", ["/predict/", "/predict//"])
+def test_a_path_written_carelessly_is_the_same_path(client, row, path):
+    assert client.post(path, json=row).status_code == 200
+
+
+def test_without_a_model_predicting_says_what_to_run(make_client, tmp_path, row):
+    client = make_client(home=tmp_path / "empty")
+    answer = client.post("/predict", json=row)
+    assert answer.status_code == 503
+    assert "make train" in answer.json()["detail"]
+    assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_the_request_id_is_the_callers_or_a_new_one(client, row):
+    assert client.post("/predict", json=row, headers={"x-request-id": "a-1"}).headers["x-request-id"] == "a-1"
+    made = client.post("/predict", json=row, headers={"x-request-id": 'no "good"'}).headers["x-request-id"]
+    assert len(made) == 36
