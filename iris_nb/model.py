@@ -4,15 +4,16 @@
 
 # %% auto #0
 __all__ = ['CANDIDATES', 'Candidate', 'build', 'scaled', 'support_vector', 'ModelError', 'candidate', 'to_onnx', 'convert',
-           'random_rows', 'parity_fault']
+           'with_named_classes', 'random_rows', 'parity_fault']
 
-# %% ../nbs/api/02_model.ipynb #27c22966
+# %% ../nbs/api/02_model.ipynb #28a870b5
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import TensorProto, helper, load_model_from_string
 from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
@@ -108,7 +109,7 @@ def to_onnx(
         reason = str(error).strip().splitlines()[0][:200]
         raise ModelError(f"{type(fitted[-1]).__name__} can't be expressed in ONNX: {reason}") from error
 
-# %% ../nbs/api/02_model.ipynb #61404ae7
+# %% ../nbs/api/02_model.ipynb #8120d681
 def convert(fitted: Pipeline, features: int, classes: int) -> bytes:
     "The model as ONNX, or whatever exception the converter raises."
     model = fitted[-1]
@@ -122,7 +123,26 @@ def convert(fitted: Pipeline, features: int, classes: int) -> bytes:
         warnings.filterwarnings("ignore", "Attribute `prob[AB]_` was deprecated", FutureWarning)
         graph = sklearn_to_onnx(fitted, initial_types=inputs, options={id(fitted): {"zipmap": False}},
                                 target_opset={"": 18, "ai.onnx.ml": 3})
-    return bytes(select_model_inputs_outputs(graph, ["probabilities"]).SerializeToString())
+    graph = select_model_inputs_outputs(graph, ["probabilities"])
+    used = {name for node in graph.graph.node for name in node.input}
+    kept = [constant for constant in graph.graph.initializer if constant.name in used]
+    del graph.graph.initializer[:]
+    graph.graph.initializer.extend(kept)
+    return bytes(graph.SerializeToString())
+
+# %% ../nbs/api/02_model.ipynb #1dc8af56
+def with_named_classes(
+    onnx: bytes,  # output "probabilities", shape (rows, classes)
+    schema: Schema = SCHEMA,
+) -> bytes:  # one output (rows, 1) for each class, named like it
+    "The model with its probabilities taken apart."
+    model, classes = load_model_from_string(onnx), schema.classes
+    model.graph.node.append(
+        helper.make_node("Split", ["probabilities"], list(classes), axis=1, num_outputs=len(classes))
+    )
+    del model.graph.output[:]
+    model.graph.output.extend(helper.make_tensor_value_info(c, TensorProto.DOUBLE, [None, 1]) for c in classes)
+    return bytes(model.SerializeToString())
 
 # %% ../nbs/api/02_model.ipynb #d312b95d
 def random_rows(
