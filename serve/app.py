@@ -6,7 +6,7 @@ from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
 
-from serve.door import Door
+from serve.door import Door, cors_of
 from serve.errors import answer_error
 from serve.logs import config
 from serve.routes import docs, health, model, predictions, root
@@ -26,6 +26,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         dependencies={"service": Provide(lambda: service, sync_to_thread=False)},
         exception_handlers={Exception: answer_error},
         openapi_config=docs.config,
+        cors_config=cors_of(settings),
         request_max_body_size=settings.max_body,
         logging_config=None,
     )

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 from litestar import Litestar
+from litestar.config.cors import CORSConfig
 from litestar.types import ASGIApp, Message, Receive, Send
 from litestar.utils.path import normalize_path
 from uuid_utils import uuid7
@@ -22,6 +23,7 @@ from serve.engine import Call
 from serve.errors import MEDIA_TYPE, InvalidInput, NotJson, TooLarge, problem_of
 from serve.logs import RequestLines
 from serve.service import Service
+from serve.settings import Settings
 
 encode = msgspec.json.Encoder().encode
 Headers = list[tuple[bytes, bytes]]
@@ -35,6 +37,12 @@ SECURITY: Headers = [
 ]
 JSON: Headers = [(b"content-type", b"application/json"), *SECURITY]
 PROBLEM: Headers = [(b"content-type", MEDIA_TYPE.encode()), *SECURITY]
+
+
+def cors_of(settings: Settings) -> CORSConfig | None:
+    "Which web pages may call; None where no origin is set."
+    shown = ["x-request-id", "x-next", "retry-after"]
+    return CORSConfig(list(settings.cors_origins), expose_headers=shown) if settings.cors_origins else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,7 @@ class Door:
             if "lean" in handler.opt
         }
         self.keys, self.metrics, self.most = service.keys, service.metrics, service.settings.max_body
+        self.cors = cors_of(service.settings)
         self.lines = RequestLines(quiet=service.settings.log_level == "warning")
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
@@ -95,9 +104,23 @@ class Door:
             payload, status = encode(problem), problem.status
             sent = PROBLEM + [(name.encode(), value.encode()) for name, value in more.items()]
         tail = [(b"content-length", b"%d" % len(payload)), (b"x-request-id", call.request_id.encode())]
+        if self.cors and b"origin" in headers:
+            tail += self._cors(headers[b"origin"])
         await send({"type": "http.response.start", "status": status, "headers": sent + tail})
         await send({"type": "http.response.body", "body": payload, "more_body": False})
         return status, caller
+
+    def _cors(self, origin: bytes) -> Headers:
+        "What lets a web page of an allowed origin read the answer."
+        if not self.cors or not self.cors.is_origin_allowed(origin.decode("latin-1")):
+            return []
+        shown = ", ".join(self.cors.expose_headers).encode()
+        allowed = b"*" if self.cors.is_allow_all_origins else origin
+        return [
+            (b"access-control-allow-origin", allowed),
+            (b"access-control-expose-headers", shown),
+            (b"vary", b"Origin"),
+        ]
 
     async def _ordinary(self, scope: Any, request_id: str, receive: Receive, send: Send) -> tuple[int, str | None]:
         "Let Litestar answer; add the headers that every answer has."

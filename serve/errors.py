@@ -89,6 +89,8 @@ def rule_of(error: Exception) -> Rule:
     if found := next((TABLE[kind] for kind in type(error).__mro__ if kind in TABLE), None):
         return found
     status = HTTPStatus(error.status_code if isinstance(error, HTTPException) else 500)
+    if status == HTTPStatus.BAD_REQUEST:
+        return TABLE[InvalidInput]
     return Rule(status, status.phrase.lower().replace(" ", "-"), status.phrase)
 
 
@@ -98,7 +100,8 @@ def problem_of(error: Exception, request_id: str) -> tuple[Problem, dict[str, st
     detail, errors, headers = str(error), getattr(error, "errors", []), dict(getattr(error, "headers", None) or {})
     if isinstance(error, HTTPException):
         detail, errors = error.detail, faults_of(error.extra)
-    if isinstance(error, ValidationException):
+    if isinstance(error, HTTPException) and rule is TABLE[InvalidInput]:
+        errors = errors or [Fault("", "", "a JSON body", error.detail)]
         detail = "; ".join(f"{e.field or 'the body'}: expected {e.expected}" for e in errors) or detail
     if rule.status == HTTPStatus.NOT_FOUND and isinstance(error, HTTPException):
         detail = "There is nothing at this path; GET / lists what there is."

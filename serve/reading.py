@@ -14,6 +14,7 @@ from serve.wire import BadRow, Batch, Fault, Row
 
 Numbers = tuple[float, ...]
 MOST_FAULTS = 1000
+ALPHA = 0.001, 0.999  # error rates that a prediction set can be asked for
 QUOTES = 2 * len(SCHEMA.names)  # in a row whose every name is there once
 TWICE = object()  # stands for the value of a name that a body gives twice
 
@@ -142,7 +143,7 @@ class Wishes:
 def wishes_of(query: bytes) -> Wishes:
     "The wishes in a query; raises InvalidInput that names all it can't read."
     asked = parse_qs(query.decode("latin-1"), keep_blank_values=True)
-    readers = {"alpha": (share, "a number between 0 and 1"), "partial": (truth, "true or false")}
+    readers = {"alpha": (share, f"a number from {ALPHA[0]} to {ALPHA[1]}"), "partial": (truth, "true or false")}
     found, errors = dict[str, Any](), list[Fault]()
     for name, (read, expected) in readers.items():
         for text in asked.get(name, []):
@@ -156,7 +157,7 @@ def wishes_of(query: bytes) -> Wishes:
 
 
 def share(text: str) -> float:
-    if not 0 < (alpha := float(text)) < 1:
+    if not ALPHA[0] <= (alpha := float(text)) <= ALPHA[1]:
         raise ValueError
     return alpha
 

@@ -1,6 +1,7 @@
 """The documentation, for people (/docs) and for programs (/openapi.json); every file comes from here."""
 
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,12 @@ HEADERS = {
     "frame-ancestors 'none'"
 }
 KEY = SecurityScheme(type="apiKey", name="X-API-Key", security_scheme_in="header")
+ALSO = {"metrics": "text/plain", "history": "text/csv"}  # what else an operation answers with, by Accept
 CACHED = {"cache-control": "public, max-age=3600"}
 config = OpenAPIConfig(
     "iris_nb",
     iris_nb.__version__,
     path="/openapi",
-    use_handler_docstrings=True,
     components=Components(security_schemes={"key": KEY}),
     security=[{}, {"key": []}],
 )
@@ -78,7 +79,25 @@ def document(app: Litestar) -> dict[str, Any]:
     structs = [t for t in vars(wire).values() if isinstance(t, type) and issubclass(t, Struct) and t is not Struct]
     _, components = schema_components(structs, ref_template="#/components/schemas/{name}")
     found["components"]["schemas"] |= components
+    operations = [operation for path in found["paths"].values() for operation in path.values()]
+    for parameter in chain.from_iterable(operation.get("parameters", []) for operation in operations):
+        parameter["schema"] = without_null(parameter["schema"])
+    for operation in operations:
+        if kind := ALSO.get(operation["operationId"]):
+            operation["responses"]["200"]["content"][kind] = {"schema": {"type": "string"}}
     return found
+
+
+def without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    "What a query can hold: a parameter that may be left out is not one that may be null."
+    rest = {key: value for key, value in schema.items() if key != "oneOf"}
+    for choice in schema.get("oneOf", []):
+        rest |= choice if choice != {"type": "null"} else {}
+    if isinstance(kinds := rest.get("type"), list):
+        rest["type"] = next(kind for kind in kinds if kind != "null")
+    if "enum" in rest:
+        rest["enum"] = [value for value in rest["enum"] if value is not None]
+    return rest
 
 
 routes = [page, file, openapi]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from litestar import MediaType, Request, Response, get
+from litestar import MediaType, Request, Response, Router, get
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 
@@ -12,26 +12,26 @@ from serve.service import Service
 NOT_READY = {503: ResponseSpec(wire.Health, description="Predictions are not answered now, and why.")}
 
 
-@get("/health", operation_id="health", tags=["service"], summary="Model, database, uptime", responses=NOT_READY)
+@get("/health", operation_id="health", summary="Model, database, uptime", responses=NOT_READY)
 async def health(service: NamedDependency[Service]) -> Response[wire.Health]:
     return Response(found := service.health(), status_code=503 if found.status == "unavailable" else 200)
 
 
-@get("/health/live", operation_id="live", tags=["service"], summary="Whether the process answers at all")
+@get("/health/live", operation_id="live", summary="Whether the process answers at all")
 async def live() -> wire.Alive:
     return wire.Alive("alive")
 
 
-@get("/health/ready", operation_id="ready", tags=["service"], summary="For load balancers", responses=NOT_READY)
+@get("/health/ready", operation_id="ready", summary="For load balancers", responses=NOT_READY)
 async def ready(service: NamedDependency[Service]) -> Response[wire.Health]:
     return Response(found := service.health(), status_code=503 if found.status == "unavailable" else 200)
 
 
-@get("/metrics", operation_id="metrics", tags=["service"], summary="Prometheus text, or a JSON summary by Accept")
+@get("/metrics", operation_id="metrics", summary="Prometheus text, or a JSON summary by Accept")
 async def metrics(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> Response[Any]:
     if request.accept.best_match(["text/plain", "application/json"]) == "application/json":
         return Response(service.metrics.summary(), media_type=MediaType.JSON)
     return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-routes = [health, live, ready, metrics]
+routes = [Router("/", route_handlers=[health, live, ready, metrics], tags=["service"])]

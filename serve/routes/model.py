@@ -1,6 +1,7 @@
 """The model that answers, and which one it is to be."""
 
 import asyncio
+from typing import Any
 
 from litestar import Router, get, post
 from litestar.di import NamedDependency
@@ -10,27 +11,24 @@ from serve.auth import always_needs_key, needs_key
 from serve.errors import told
 from serve.service import Service
 
-CHANGED = told(401, 409, 429, 503)
+CHANGES: Any = {"guards": [always_needs_key], "status_code": 200, "responses": told(401, 409, 429, 503)}
 
 
-@get("/model/info", operation_id="model_info", guards=[needs_key], responses=told(401, 429, 503))
+@get("/model/info", operation_id="model_info", summary="Its card", guards=[needs_key], responses=told(401, 429, 503))
 async def info(service: NamedDependency[Service]) -> Card:
-    "The card of the model that answers."
     return service.engine.answering().card
 
 
-@post("/model/reload", operation_id="model_reload", guards=[always_needs_key], status_code=200, responses=CHANGED)
+@post("/model/reload", operation_id="model_reload", summary="Look for a new champion now", **CHANGES)
 async def reload(service: NamedDependency[Service]) -> Card:
-    "Look for a new champion now; its card, once it answers."
     await asyncio.to_thread(service.champion.load)
     return service.engine.answering().card
 
 
-@post("/model/rollback", operation_id="model_rollback", guards=[always_needs_key], status_code=200, responses=CHANGED)
+@post("/model/rollback", operation_id="model_rollback", summary="Go back to the champion before this one", **CHANGES)
 async def rollback(service: NamedDependency[Service]) -> Card:
-    "Make the champion before this one answer again; its card."
     await asyncio.to_thread(service.champion.roll_back)
     return service.engine.answering().card
 
 
-routes = [Router("/", route_handlers=[info, reload, rollback])]
+routes = [Router("/", route_handlers=[info, reload, rollback], tags=["model"])]

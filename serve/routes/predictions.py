@@ -14,16 +14,20 @@ from serve.auth import needs_key
 from serve.door import Ask
 from serve.errors import told
 from serve.history import as_csv, micros_of
-from serve.reading import read_batch, read_partial, read_row, wishes_of
+from serve.reading import ALPHA, read_batch, read_partial, read_row, wishes_of
 from serve.service import Service
 
-Alpha = FromQuery[Annotated[float | None, Parameter(gt=0, lt=1, description="Error rate of the prediction sets.")]]
+Alpha = FromQuery[
+    Annotated[float | None, Parameter(ge=ALPHA[0], le=ALPHA[1], description="Error rate of the prediction sets.")]
+]
 Partial = FromQuery[Annotated[bool, Parameter(description="Answer the good rows, in their order, and list the bad.")]]
 Limit = FromQuery[Annotated[int, Parameter(ge=1, le=1000, description="Rows on a page.")]]
 Before = FromQuery[Annotated[str | None, Parameter(description="`next` of the page before.")]]
 Moment = FromQuery[Annotated[datetime | None, Parameter(description="RFC 3339; `until` itself is not included.")]]
-Share = FromQuery[Annotated[float | None, Parameter(ge=0, le=1, description="Confidence, included.")]]
-ASKED, LOOKED_UP = told(400, 401, 413, 415, 429, 503), told(400, 401, 429, 503)
+Share = FromQuery[Annotated[float | None, Parameter(ge=0, le=1, schema_extra={"minimum": 0}, description="Included.")]]
+ANSWERS: Any = {"status_code": 200, "responses": told(400, 401, 413, 415, 429, 503)}
+LABELS: Any = {"status_code": 200, "responses": told(400, 401, 404, 409, 413, 429, 503)}
+LOOKED_UP = told(400, 401, 429, 503)
 
 
 async def one(service: Service, ask: Ask) -> wire.Answer:
@@ -40,12 +44,12 @@ async def many(service: Service, ask: Ask) -> wire.Answer:
     return wire.with_rejected(await service.engine.predict(rows, ask.call, wishes.alpha), rejected)
 
 
-@post("/predict", lean=one, operation_id="predict", summary="Classify one row", status_code=200, responses=ASKED)
+@post("/predict", lean=one, operation_id="predict", summary="Classify one row", **ANSWERS)
 async def predict(data: JSONBody[wire.Row], alpha: Alpha = None) -> wire.Answer:
     raise AssertionError("the door calls `one`")
 
 
-@post("/predict/batch", lean=many, operation_id="predict_batch", status_code=200, responses=ASKED)
+@post("/predict/batch", lean=many, operation_id="predict_batch", summary="Classify many rows", **ANSWERS)
 async def predict_batch(data: JSONBody[wire.Batch], alpha: Alpha = None, partial: Partial = False) -> wire.Answer:
     raise AssertionError("the door calls `many`")
 
@@ -69,15 +73,27 @@ async def history(
     return as_csv(page) if wants_csv else Response(page)
 
 
-@get("/predictions/{id:str}", operation_id="prediction", responses=LOOKED_UP | told(404))
+@get(
+    "/predictions/{id:str}",
+    operation_id="prediction",
+    summary="All that is known of one",
+    responses=LOOKED_UP | told(404),
+)
 async def prediction(id: FromPath[str], service: NamedDependency[Service]) -> wire.Logged:
     return await service.logged(id)
 
 
-@post("/predictions/{id:str}/label", operation_id="label", status_code=200, responses=ASKED | told(404, 409))
+@post("/predictions/{id:str}/label", operation_id="label", summary="Say what it really was", **LABELS)
 async def label(id: FromPath[str], data: JSONBody[wire.Truth], service: NamedDependency[Service]) -> wire.Logged:
     await asyncio.to_thread(service.log().label, id, data.label, data.correct)
     return await service.logged(id)
 
 
-routes = [Router("/", route_handlers=[predict, predict_batch, history, prediction, label], guards=[needs_key])]
+routes = [
+    Router(
+        "/",
+        route_handlers=[predict, predict_batch, history, prediction, label],
+        guards=[needs_key],
+        tags=["predictions"],
+    )
+]

@@ -1,6 +1,6 @@
 """The way in: what this is and what there is."""
 
-from litestar import get
+from litestar import Router, get
 from litestar.di import NamedDependency
 
 import iris_nb
@@ -20,10 +20,10 @@ LINKS = {
 }
 
 
-@get("/", operation_id="root", tags=["service"], summary="Name, version and links")
+@get("/", operation_id="root", summary="Name, version and links")
 async def root(service: NamedDependency[Service]) -> wire.Root:
     model = service.engine.model.card.folder if service.engine.model else None
     return wire.Root("iris_nb", iris_nb.__version__, model, SCHEMA.row, list(SCHEMA.classes), LINKS)
 
 
-routes = [root]
+routes = [Router("/", route_handlers=[root], tags=["service"])]

@@ -1,0 +1,144 @@
+"""What was answered, looked up later, and what it really was."""
+
+import csv
+import io
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from iris_nb.schema import SCHEMA
+
+
+@pytest.fixture
+def asked(client):
+    "Nine predictions in three requests; the ids, oldest first."
+    low, high = ({f.name: bound(f) for f in SCHEMA.features} for bound in (lambda f: f.low, lambda f: f.high))
+    bodies = [[SCHEMA.example] * 3, [low] * 3, [high] * 3]
+    answers = [client.post("/predict/batch", json={"samples": rows}).json() for rows in bodies]
+    return [key for answer in answers for key in answer["prediction_ids"]]
+
+
+def history(client, **query):
+    answer = client.get("/predictions/history", params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_an_empty_log_is_an_empty_page(client):
+    assert history(client) == {"predictions": [], "next": None}
+
+
+def test_history_is_newest_first(client, asked):
+    found = history(client)
+    assert [row["id"] for row in found["predictions"]] == asked[::-1]
+    assert found["next"] is None
+
+
+def test_a_row_of_history_says_everything(client, row):
+    answer = client.post("/predict", json=row, headers={"x-request-id": "r-1"}).json()
+    (found,) = history(client)["predictions"]
+    assert found["id"] == answer["prediction_ids"][0]
+    assert found["request_id"] == "r-1"
+    assert found["timestamp"] == answer["timestamp"]
+    assert found["features"] == row
+    assert found["prediction"] == answer["predictions"][0]
+    assert found["probabilities"] == answer["probabilities"][0]
+    assert found["confidence"] == max(answer["probabilities"][0])
+    assert found["duration_ms"] == answer["processing_time_ms"]
+    assert (found["caller"], found["true_label"]) == (None, None)
+
+
+def test_the_cursor_stays_right_while_rows_arrive(client, asked, row):
+    seen, before = [], None
+    while True:
+        page = history(client, limit=2, **({"before": before} if before else {}))
+        seen += [row["id"] for row in page["predictions"]]
+        client.post("/predict", json=row)
+        if (before := page["next"]) is None:
+            break
+    assert seen == asked[::-1]
+
+
+def test_history_filters_by_class_version_and_confidence(client, asked):
+    rows = history(client)["predictions"]
+    label = rows[0]["prediction"]
+    assert {r["prediction"] for r in history(client, label=label)["predictions"]} == {label}
+    assert history(client, model_version="7")["predictions"] == []
+    middle = sorted(r["confidence"] for r in rows)[4]
+    assert all(r["confidence"] >= middle for r in history(client, min_confidence=middle)["predictions"])
+    assert all(r["confidence"] <= middle for r in history(client, max_confidence=middle)["predictions"])
+
+
+def test_history_filters_by_time(client, asked):
+    ago, ahead = (datetime.now(UTC) + timedelta(minutes=m) for m in (-1, 1))
+    assert len(history(client, since=ago.isoformat(), until=ahead.isoformat())["predictions"]) == 9
+    assert history(client, until=ago.isoformat())["predictions"] == []
+    newest = history(client, limit=1)["predictions"][0]["timestamp"]
+    assert len(history(client, since=newest)["predictions"]) == 3
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"limit": 0},
+        {"limit": 1001},
+        {"label": "daisy"},
+        {"before": "x"},
+        {"since": "yesterday"},
+        {"min_confidence": 95},
+    ],
+    ids=str,
+)
+def test_a_wrong_query_is_a_400_that_names_the_parameter(client, query):
+    answer = client.get("/predictions/history", params=query)
+    assert answer.status_code == 400
+    assert [e["field"] for e in answer.json()["errors"]] == list(query)
+
+
+def test_history_is_a_table_by_accept(client, asked):
+    answer = client.get("/predictions/history", params={"limit": 4}, headers={"accept": "text/csv"})
+    assert answer.headers["content-type"].startswith("text/csv")
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [row["id"] for row in rows] == asked[:4:-1]
+    assert set(SCHEMA.names) < set(rows[0])
+    rest = client.get("/predictions/history", params={"before": answer.headers["x-next"]}).json()
+    assert [row["id"] for row in rest["predictions"]] == asked[4::-1]
+
+
+def test_one_prediction_is_found_by_its_id(client, asked):
+    assert client.get(f"/predictions/{asked[4]}").json()["id"] == asked[4]
+
+
+def test_an_unknown_id_is_a_404(client):
+    for answer in (
+        client.get("/predictions/nope"),
+        client.post("/predictions/nope/label", json={"label": SCHEMA.classes[0]}),
+    ):
+        assert answer.status_code == 404
+        assert "nope" in answer.json()["detail"]
+
+
+def test_a_label_is_kept_and_may_be_repeated(client, asked):
+    for _ in range(2):
+        answer = client.post(f"/predictions/{asked[0]}/label", json={"label": SCHEMA.classes[1]})
+        assert answer.status_code == 200
+        assert answer.json()["true_label"] == SCHEMA.classes[1]
+    assert client.get(f"/predictions/{asked[0]}").json()["true_label"] == SCHEMA.classes[1]
+
+
+def test_a_second_different_label_is_a_409_unless_it_corrects(client, asked):
+    path = f"/predictions/{asked[0]}/label"
+    client.post(path, json={"label": SCHEMA.classes[1]})
+    assert client.post(path, json={"label": SCHEMA.classes[2]}).status_code == 409
+    assert (
+        client.post(path, json={"label": SCHEMA.classes[2], "correct": True}).json()["true_label"] == SCHEMA.classes[2]
+    )
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b'{"label": "daisy"}', b'{"label": 1}', b'{"correct": true}', b'{"l":1}']
+)
+def test_a_label_that_is_none_is_a_400(client, asked, body):
+    answer = client.post(f"/predictions/{asked[0]}/label", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    assert answer.json()["errors"]

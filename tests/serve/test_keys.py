@@ -1,0 +1,81 @@
+"""Who may call, and how often."""
+
+import pytest
+
+from serve import auth
+from serve.auth import new_key
+from serve.settings import Settings
+
+ALICE, ALICES = new_key("alice")
+BOB, BOBS = new_key("bob")
+
+GUARDED = [
+    ("POST", "/predict"), ("POST", "/predict/batch"), ("GET", "/predictions/history"), ("GET", "/predictions/x"),
+    ("POST", "/predictions/x/label"), ("GET", "/model/info"), ("POST", "/model/reload"), ("POST", "/model/rollback"),
+]  # fmt: skip
+OPEN = ["/", "/health", "/health/live", "/health/ready", "/metrics", "/docs", "/openapi.json"]
+
+
+@pytest.fixture
+def client(make_client):
+    return make_client(api_keys=(ALICES, BOBS))
+
+
+def key(secret):
+    return {"x-api-key": secret}
+
+
+@pytest.mark.parametrize(("method", "path"), GUARDED)
+def test_without_a_key_it_is_a_401(client, method, path):
+    for headers in ({}, key("iris_wrong"), key(ALICES.digest)):
+        answer = client.request(method, path, headers=headers)
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"] == "ApiKey"
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("path", OPEN)
+def test_what_says_nothing_about_anybody_needs_no_key(client, path):
+    assert client.get(path).status_code == 200
+
+
+def test_the_log_knows_the_callers_name(client, row):
+    for secret in (ALICE, BOB):
+        assert client.post("/predict", json=row, headers=key(secret)).status_code == 200
+    found = client.get("/predictions/history", headers=key(BOB)).json()["predictions"]
+    assert [r["caller"] for r in found] == ["bob", "alice"]
+
+
+def test_each_key_has_a_rate_of_its_own(make_client, row):
+    client = make_client(api_keys=(ALICES, BOBS), rate_limit=0.1)
+    assert client.post("/predict", json=row, headers=key(ALICE)).status_code == 200
+    for method, path in GUARDED:
+        answer = client.request(method, path, headers=key(ALICE))
+        assert answer.status_code == 429
+        assert 1 <= int(answer.headers["retry-after"]) <= 10
+    assert client.post("/predict", json=row, headers=key(BOB)).status_code == 200
+
+
+def test_a_made_key_opens_the_service_it_was_made_for(capsys):
+    assert auth.main(["carol"]) == 0
+    shown = capsys.readouterr().out
+    secret, setting = shown.split("X-API-Key: ")[1].split()[0], shown.split()[-1]
+    settings = Settings.from_env({"IRIS_API_KEYS": setting})
+    assert auth.Keys(settings).caller({b"x-api-key": secret.encode()}) == "carol"
+    assert secret not in setting
+
+
+@pytest.mark.parametrize("arguments", [[], ["a", "b"], ["no spaces"], ["a:b"]])
+def test_a_key_needs_a_plain_name(arguments, capsys):
+    assert auth.main(arguments) == 2
+    assert "usage" in capsys.readouterr().err
+
+
+def test_no_key_is_ever_written_to_the_log_lines(make_client, row, capfd):
+    with make_client(api_keys=(ALICES,), log_level="info") as client:
+        client.post(f"/predict?key={ALICE}", json=row, headers=key(ALICE))
+        client.get(f"/predictions/history?x={ALICE}", headers=key(ALICE))
+    said = capfd.readouterr().err
+    assert '"caller":"alice"' in said
+    assert ALICE not in said
+    assert ALICES.digest not in said

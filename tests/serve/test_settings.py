@@ -1,0 +1,72 @@
+"""What can be set, and how a wrong setting is told."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from serve.auth import new_key
+from serve.settings import Settings, SettingsError
+
+
+def test_nothing_has_to_be_set():
+    settings = Settings.from_env({})
+    assert settings == Settings()
+    assert (settings.host, settings.port, settings.workers, settings.audit_sync) == ("127.0.0.1", 8000, 1, "full")
+    assert settings.audit_url == "sqlite:///var/audit.db"
+    assert settings.bundles == Path("var/bundles")
+
+
+def test_every_setting_can_be_set_and_says_what_it_is_for():
+    _, key = new_key("a")
+    texts = {
+        "home": "/srv/iris", "host": "127.0.0.2", "port": "81", "workers": "3", "database_url": "postgresql://db/iris",
+        "audit_sync": "normal", "queue": "7", "max_rows": "8", "max_body": "2048",
+        "api_keys": f"{key.name}:{key.digest}", "rate_limit": "2.5", "cors_origins": "https://a.example, https://b.example",
+        "allow_open": "1", "watch_seconds": "0.5", "log_level": "warning",
+    }  # fmt: skip
+    settings = Settings.from_env({f"IRIS_{name.upper()}": text for name, text in texts.items()})
+    for f in fields(Settings):
+        assert getattr(settings, f.name) != f.default, f.name
+        assert f.metadata["about"]
+    assert settings.api_keys == (key,)
+    assert settings.cors_origins == ("https://a.example", "https://b.example")
+
+
+def test_an_empty_setting_is_one_that_is_not_set():
+    assert Settings.from_env({"IRIS_PORT": "", "IRIS_HOST": " "}) == Settings()
+
+
+def test_all_faults_are_told_at_once():
+    wrong = {
+        "IRIS_PORT": "tcp://10.0.0.1:80",
+        "IRIS_AUDIT_SYNC": "maybe",
+        "IRIS_WORKERS": "0",
+        "IRIS_ALLOW_OPEN": "yes",
+    }
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env(wrong)
+    lines = str(caught.value).splitlines()
+    assert sorted(line.split(":")[0] for line in lines) == sorted(wrong)
+    assert "IRIS_PORT: expected a whole number from 1 to 65,535, got 'tcp://10.0.0.1:80'" in lines
+
+
+@pytest.mark.parametrize("text", ["alice", "alice:secret", f"a:{'0' * 64},a:{'1' * 64}"])
+def test_a_wrong_key_setting_is_refused_and_not_repeated(text):
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env({"IRIS_API_KEYS": text})
+    assert text not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "iris.example"])
+def test_listening_beyond_this_machine_needs_keys_or_a_word(host):
+    with pytest.raises(SettingsError, match="IRIS_ALLOW_OPEN"):
+        Settings.from_env({"IRIS_HOST": host})
+    assert Settings.from_env({"IRIS_HOST": host, "IRIS_ALLOW_OPEN": "1"}).host == host
+    _, key = new_key("a")
+    assert Settings.from_env({"IRIS_HOST": host, "IRIS_API_KEYS": f"a:{key.digest}"}).host == host
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
+def test_this_machine_may_call_without_a_key(host):
+    assert Settings.from_env({"IRIS_HOST": host}).loopback
