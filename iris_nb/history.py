@@ -30,10 +30,10 @@ class Cursor:
     def __str__(self) -> str:
         return f"{self.time}-{self.seq}-{self.newest}"
 
-# %% ../nbs/api/07c_history.ipynb #8e58d0c9
+# %% ../nbs/api/07c_history.ipynb #2aac0c20
 def cursor_of(text: str) -> Cursor:
     "The cursor that `str(cursor)` wrote; `ValueError` where it is none."
-    if not re.fullmatch(r"\d{1,18}-\d{1,18}-\d{1,18}", text):
+    if not re.fullmatch(r"[0-9]{1,18}-[0-9]{1,18}-[0-9]{1,18}", text):
         raise ValueError("This is no cursor of the history: use the one that came with the page before")
     return Cursor(*map(int, text.split("-")))
 
