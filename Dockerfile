@@ -34,6 +34,8 @@ RUN --mount=type=cache,target=/root/.cache/uv install-locked dashboard.txt --com
 FROM tools AS train-files
 COPY deploy/lock/train.txt ./
 RUN --mount=type=cache,target=/root/.cache/uv install-locked train.txt --compile-bytecode
+# The pipeline's notebooks are looked for beside the library, as in a clone.
+RUN ln -s ../../../nbs "$(/opt/iris/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/nbs"
 
 # ---- what all images share
 FROM docker.io/library/python:${PYTHON}-slim AS base

@@ -50,7 +50,7 @@ class Tool:
 
     def size(self, target: str) -> tuple[int, str]:
         "MiB over the base, and the user."
-        said = run(self.program, "size", tag(target)).stdout.decode()
+        said = run(self.program, "size", tag(target), check=False).stdout.decode()
         found = re.search(r"(\d+) MiB over the base, user (\d+)", said)
         if not found:
             raise ImageError(f"the size of {target} is not known: {said}")
@@ -134,9 +134,9 @@ def descendants(pid: int) -> Iterator[int]:
 
 
 def in_container(pid: int) -> bool:
-    "Whether a process runs as the image's user."
-    status = Path(f"/proc/{pid}/status").read_text()
-    return f"Uid:\t{USER}\t" in status
+    "Whether a process is the image's own, and not the builder on its way there."
+    status, program = Path(f"/proc/{pid}/status").read_text(), Path(f"/proc/{pid}/exe").readlink()
+    return f"Uid:\t{USER}\t" in status and not program.name.startswith("memfd:")
 
 
 def tool() -> Tool:
