@@ -35,8 +35,17 @@
     if (target) target.focus({ preventScroll: true });
   });
 
+  // The sliders of ipywidgets have no accessible name of their own: give them the text that stands beside them.
+  function nameSliders() {
+    document.querySelectorAll(".noUi-handle:not([aria-label])").forEach(function (handle) {
+      const label = handle.closest(".jupyter-widgets").querySelector("label, .widget-label");
+      if (label) handle.setAttribute("aria-label", label.textContent);
+    });
+  }
+
   let last = "";
   new MutationObserver(function () {
+    nameSliders();
     const state = document.getElementById("state");
     if (state && state.outerHTML !== last) { last = state.outerHTML; follow(state); }
   }).observe(document.body, { childList: true, subtree: true });

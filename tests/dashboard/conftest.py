@@ -1,0 +1,159 @@
+"""A dashboard that runs, and a browser that looks at it."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import uuid_utils
+from playwright.sync_api import expect
+
+from iris_nb.audit import AuditLog, Entry
+from iris_nb.bundle import champion
+from iris_nb.predict import Predictor
+from iris_nb.schema import SCHEMA
+from tests.browser import ARGUMENTS, find
+
+expect.set_options(timeout=60_000)
+
+ROOT = Path(__file__).parents[2]
+MINUTE = 60_000_000
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=1):
+            return True
+    except urllib.error.HTTPError as error:
+        error.close()
+        return True
+    except OSError:
+        return False
+
+
+@contextmanager
+def running(home: Path, **environ: str) -> Iterator[str]:
+    "The dashboard of a home folder, as `make dashboard` starts it; yields its address."
+    port = str(free_port())
+    settings = {"IRIS_HOME": str(home), "IRIS_DASHBOARD_PORT": port, "PYTHONPATH": str(ROOT), **environ}
+    with (home / "dashboard.out").open("wb") as out:
+        program = subprocess.Popen(
+            [sys.executable, "-m", "iris_nb.dashboard"],
+            cwd=ROOT,
+            env={**os.environ, **settings},
+            stdout=out,
+            stderr=out,
+        )
+    url = f"http://127.0.0.1:{port}/voila/static/voila.js"
+    try:
+        deadline = time.monotonic() + 60
+        while not answers(url):
+            ended = program.poll() is not None or time.monotonic() > deadline
+            assert not ended, (home / "dashboard.out").read_text()
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        program.send_signal(signal.SIGTERM)
+        program.wait(30)
+
+
+@pytest.fixture(scope="session")
+def dashboard() -> Callable[..., AbstractContextManager[str]]:
+    "Starts the dashboard of a home folder, as a context that gives its address."
+    return running
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, bundles: Path) -> Path:
+    "A home folder with a champion and no log."
+    home = tmp_path_factory.mktemp("home")
+    shutil.copytree(bundles, home / "bundles")
+    return home
+
+
+@pytest.fixture(scope="module")
+def flowers(home: Path) -> Callable[..., list[str]]:
+    "Logs rows drawn from the champion's reference, as old as asked; returns their ids."
+    predictor = Predictor.load(champion(home / "bundles"))
+    rng = np.random.default_rng(0)
+
+    def add(rows: int, minutes_ago: float = 5, shift: dict[str, float] | None = None) -> list[str]:
+        X = rng.permutation(predictor.bundle.reference[0])[:rows].copy()
+        for name, by in (shift or {}).items():
+            X[:, SCHEMA.names.index(name)] += by
+        P = predictor.probabilities(X)
+        now = time.time_ns() // 1000 - int(minutes_ago * MINUTE)
+        entries = [
+            Entry(
+                id=str(uuid_utils.uuid7()),
+                request_id=f"r{i}",
+                time=now + i * 1000,
+                features=tuple(x),
+                label=label,
+                confidence=max(p),
+                probabilities=tuple(p),
+                model_name=predictor.card.name,
+                model_version=predictor.card.version,
+                duration_ms=1.0,
+            )
+            for i, (x, p, label) in enumerate(zip(X.tolist(), P.tolist(), predictor.labels(P), strict=True))
+        ]
+        with AuditLog.open(home / "audit.db") as log:
+            log.append(entries)
+        return [e.id for e in entries]
+
+    return add
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[object]:
+    from playwright.sync_api import sync_playwright
+
+    path = find()
+    if path is None:
+        wanted = os.environ.get("IRIS_REQUIRE_BROWSER")
+        (pytest.fail if wanted else pytest.skip)("There is no Chromium on this machine, and none could be had.")
+    with sync_playwright() as p:
+        chromium = p.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def visit(browser) -> Iterator[Callable]:
+    "Opens a page, and afterwards sees that it asked no other machine for anything and showed no code."
+    pages, requests = [], []
+
+    def open_(url: str, width: int = 1280):
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        page.set_default_timeout(60_000)
+        page.on("request", lambda request: requests.append(request.url))
+        pages.append(page)
+        page.goto(url)
+        page.wait_for_selector("h1")
+        return page
+
+    yield open_
+    for page in pages:
+        text = page.inner_text("body")
+        assert "Traceback" not in text
+        assert "import " not in text
+        page.close()
+    local = ("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:")
+    assert not [url for url in requests if not url.startswith(local)]

@@ -1,0 +1,85 @@
+"""The dashboard as somebody sees it, in a real browser."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from iris_nb.schema import SCHEMA
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def url(home, flowers, dashboard):
+    flowers(90, minutes_ago=60 * 30)
+    flowers(60, minutes_ago=90)
+    with dashboard(home) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def empty_url(tmp_path_factory, dashboard):
+    with dashboard(tmp_path_factory.mktemp("empty")) as url:
+        yield url
+
+
+def test_an_empty_log_says_so_and_how_to_fill_it(visit, empty_url):
+    page = visit(empty_url)
+    expect(page.get_by_text("There is no audit log")).to_be_visible()
+    expect(page.get_by_text("/predict -H 'content-type: application/json'")).to_be_visible()
+    expect(page.get_by_text("No model has been promoted yet")).to_be_visible()
+
+
+def test_a_log_is_drawn(visit, url):
+    page = visit(url)
+    expect(page.get_by_text("150 predictions in the log, 60 in this window")).to_be_visible()
+    expect(page.locator(".js-plotly-plot")).not_to_have_count(0)
+    expect(page.locator("tbody tr").first).to_be_visible()
+
+
+def test_another_window_shows_other_rows_and_another_address(visit, url):
+    page = visit(url)
+    page.get_by_label("Window").select_option("7d")
+    expect(page.get_by_text("150 in this window")).to_be_visible()
+    expect(page).to_have_url(re.compile("window=7d"))
+
+
+def test_a_view_can_be_sent_to_somebody(visit, url):
+    page = visit(url + "?window=7d")
+    expect(page.get_by_text("150 in this window")).to_be_visible()
+    expect(page.get_by_label("Window")).to_have_value("7d")
+
+
+def test_a_window_without_rows_says_so(visit, url):
+    page = visit(url)
+    page.get_by_label("Window").select_option("1h")
+    expect(page.get_by_text("Choose a longer window")).to_be_visible()
+
+
+def test_every_feature_has_a_slider_with_the_bounds_of_the_schema(visit, url):
+    page = visit(url)
+    page.wait_for_selector(".sliders .noUi-handle")
+    handles = page.locator(".sliders .noUi-handle")
+    expect(handles).to_have_count(len(SCHEMA.features))
+    for handle, feature in zip(handles.all(), SCHEMA.features, strict=True):
+        assert float(handle.get_attribute("aria-valuemin")) == pytest.approx(feature.low, abs=0.05)
+        assert float(handle.get_attribute("aria-valuemax")) == pytest.approx(feature.high, abs=0.05)
+
+
+def test_a_slider_moved_by_keyboard_changes_the_answer(visit, url):
+    page = visit(url)
+    finding = page.locator(".finding", has_text="with a probability of")
+    expect(finding).to_be_visible()
+    before = finding.inner_text()
+    handle = page.locator(".sliders .noUi-handle").nth(2)
+    handle.focus()
+    page.keyboard.press("End")
+    expect(finding).not_to_have_text(before)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_is_wider_than_the_window(visit, url, width):
+    page = visit(url, width)
+    page.wait_for_selector(".js-plotly-plot")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
