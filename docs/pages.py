@@ -1,0 +1,333 @@
+"""The notebooks as pages: what a reader of the site sees of each, made without running anything.
+
+Quarto turns pages into HTML; this module turns notebooks into pages. It runs without Quarto, so that
+tests can hold it. A page differs from its notebook in this:
+
+- the title cell becomes front matter (title, description, name of the HTML file);
+- each exported definition gets a heading, its docstring and a link to its source, in front of its code;
+- names in backticks lead to those headings, and links out of `nbs/` to the repository;
+- what is of no use to readers is left out: imports, hidden cells, nbdev's directives;
+- figures are drawn by a plotly.js that the site brings along.
+"""
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from configparser import ConfigParser
+from dataclasses import dataclass
+from functools import cache
+from os.path import relpath
+from pathlib import Path
+from posixpath import normpath
+from typing import Any
+
+import nbformat
+from nbformat.v4 import new_markdown_cell, new_raw_cell
+
+ROOT = Path(__file__).parents[1]
+NBS = ROOT / "nbs"
+DIRECTIVE = re.compile(r"^#\|\s*(\S+)(?:\s+(.*))?$")
+OURS = {"default_exp", "export", "exports", "hide", "slow"}  # nbdev's; all others are Quarto's
+TITLE = re.compile(r"\A# (?P<title>.+)\n+> (?P<promise>.+(?:\n> .+)*)(?P<rest>[\s\S]*)\Z")
+LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
+NAME = re.compile(r"`([A-Za-z_][\w.]*)(\(\))?`")
+FENCE = re.compile(r"^(```|~~~)", re.M)
+FOR_CHECKERS = re.compile(r"[ \t]*# (?:noqa|type: ignore)\b.*$", re.M)
+ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+PLOTLY = "application/vnd.plotly.v1+json"
+
+
+@cache
+def settings() -> dict[str, str]:
+    "What settings.ini says."
+    config = ConfigParser(delimiters=["="])
+    config.read(ROOT / "settings.ini", encoding="utf-8")
+    return dict(config["DEFAULT"])
+
+
+def notebooks() -> list[Path]:
+    "Every notebook that becomes a page."
+    return sorted(p for p in NBS.rglob("*.ipynb") if not any(part[0] in "._" for part in p.relative_to(NBS).parts))
+
+
+def html_name(path: Path) -> str:
+    "The page of a notebook or another source, below the site's root: api/07a_tables.ipynb is api/tables.html."
+    return (path.parent / re.sub(r"^\d+[a-z]*_", "", path.stem)).with_suffix(".html").as_posix()
+
+
+def repository(path: str) -> str:
+    "Where the code host shows a file of the repository."
+    about = settings()
+    kind = "blob" if Path(ROOT, path.partition("#")[0]).is_file() else "tree"
+    return f"{about['git_url']}/{kind}/{about['branch']}/{path}"
+
+
+def directives(source: str) -> dict[str, str]:
+    "The directives at the top of a code cell."
+    found = {}
+    for line in source.splitlines():
+        if not (match := DIRECTIVE.match(line)):
+            break
+        found[match[1]] = match[2] or ""
+    return found
+
+
+def without_ours(source: str) -> str:
+    lines = source.splitlines()
+    head = len(directives(source))
+    kept = [line for line in lines[:head] if (m := DIRECTIVE.match(line)) and m[1].rstrip(":") not in OURS]
+    return "\n".join([*kept, *lines[head:]]).strip("\n")
+
+
+# ---- names -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Name:
+    "A public class, function or method of the library."
+
+    full: str  # module and name, e.g. "schema.Schema.names"
+    line: int  # in the generated module
+    doc: str
+
+    @property
+    def module(self) -> str:
+        return self.full.partition(".")[0]
+
+    @property
+    def short(self) -> str:
+        return self.full.partition(".")[2]
+
+    @property
+    def anchor(self) -> str:
+        return self.short.lower()
+
+    @property
+    def source(self) -> str:
+        return f"{repository(f'iris_nb/{self.module}.py')}#L{self.line}"
+
+
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+def definitions(body: list[ast.stmt], prefix: str = "") -> Iterator[tuple[str, Definition]]:
+    "Public classes and functions, and the public methods of public classes, as they come."
+    for node in body:
+        if isinstance(node, Definition) and not node.name.startswith("_"):
+            yield prefix + node.name, node
+            if isinstance(node, ast.ClassDef) and not prefix:
+                yield from definitions(node.body, f"{node.name}.")
+
+
+def modules() -> list[str]:
+    "The library's modules by name."
+    return sorted(p.stem for p in (ROOT / "iris_nb").glob("*.py") if not p.stem.startswith("_"))
+
+
+@cache
+def names() -> dict[str, Name]:
+    "Every public name of the library: `module.name`."
+    found = {}
+    for module in modules():
+        tree = ast.parse((ROOT / "iris_nb" / f"{module}.py").read_text(encoding="utf-8"))
+        for short, node in definitions(tree.body):
+            full = f"{module}.{short}"
+            found[full] = Name(full, node.lineno, ast.get_docstring(node) or "")
+    return found
+
+
+@cache
+def pages_of_modules() -> dict[str, str]:
+    "The page of each module, below the site's root."
+    found = {}
+    for path in notebooks():
+        for cell in nbformat.read(path, 4).cells:
+            if cell.cell_type == "code" and (module := directives(cell.source).get("default_exp")):
+                found[module] = html_name(path.relative_to(NBS))
+    return found
+
+
+def named(word: str, module: str | None) -> Name | None:
+    "What a word in backticks means on the page of `module`: a name of that page, or one that is unique in the library."
+    if word.startswith("iris_nb."):
+        return names().get(word.removeprefix("iris_nb."))
+    if module and (own := names().get(f"{module}.{word}")):
+        return own
+    if word in names():
+        return names()[word]
+    # Short lower-case words are usually words.
+    plain = "." not in word and "_" not in word and word.islower()
+    found = [] if plain else [n for n in names().values() if n.short == word]
+    return found[0] if len(found) == 1 else None
+
+
+# ---- prose -------------------------------------------------------------------------------------------------------
+
+
+def outside_code(text: str) -> Iterator[tuple[bool, str]]:
+    "The text in pieces: whether it is prose, and the piece. Fenced blocks are not."
+    prose, piece = True, list[str]()
+    for line in text.splitlines(keepends=True):
+        if FENCE.match(line):
+            if prose:
+                yield True, "".join(piece)
+                piece = []
+            piece.append(line)
+            if not prose:
+                yield False, "".join(piece)
+                piece = []
+            prose = not prose
+        else:
+            piece.append(line)
+    yield prose, "".join(piece)
+
+
+def with_links(text: str, page: Path, module: str | None) -> str:
+    "Prose of a page (its path below nbs/) with its links made right for the site."
+
+    def link(m: re.Match[str]) -> str:
+        image, label, target = m.groups()
+        return f"{image}[{label}]({on_site(target, page)})"
+
+    def name(m: re.Match[str]) -> str:
+        found = named(m[1], module)
+        if found is None or found.module not in pages_of_modules():
+            return m[0]
+        there = pages_of_modules()[found.module]
+        here = html_name(page)
+        target = "" if there == here else relpath(there, Path(here).parent)
+        return f"[{m[0]}]({target}#{found.anchor})"
+
+    def prose(part: str) -> str:
+        # What stands in a heading or in a link already is left alone.
+        kept = re.compile(rf"{LINK.pattern}|^#+ .*$|^\s*:::.*$", re.M)
+        out, at = [], 0
+        for m in kept.finditer(part):
+            out += [NAME.sub(name, part[at : m.start()]), LINK.sub(link, m[0])]
+            at = m.end()
+        return "".join([*out, NAME.sub(name, part[at:])])
+
+    return "".join(prose(part) if is_prose else part for is_prose, part in outside_code(text))
+
+
+def on_site(target: str, page: Path) -> str:
+    "A link of a page; one that leaves nbs/ leads to the code host."
+    if re.match(r"[a-z]+:|#|/", target):
+        return target
+    path, _, anchor = target.partition("#")
+    here = normpath(f"nbs/{page.parent.as_posix()}/{path}")
+    if here.startswith("nbs/"):
+        return target
+    return repository(here) + (f"#{anchor}" if anchor else "")
+
+
+# ---- cells -------------------------------------------------------------------------------------------------------
+
+Cell = Any  # nbformat's cells are untyped
+
+
+def title_of(nb: Any) -> tuple[str, str]:
+    "Title and promise of a notebook; raises ValueError where it has none."
+    for cell in nb.cells:
+        if cell.cell_type == "markdown" and cell.source.startswith("# "):
+            if match := TITLE.match(cell.source):
+                return match["title"].strip(), match["promise"].replace("\n> ", " ").strip()
+            return cell.source.splitlines()[0][2:].strip(), ""
+    raise ValueError("no cell begins with a title (# …)")
+
+
+def front_matter(title: str, promise: str, page: Path) -> Cell:
+    about = {"title": title, "description": promise, "output-file": Path(html_name(page)).name}
+    lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in about.items() if value]
+    return new_raw_cell("\n".join(["---", *lines, "---"]), id="front-matter")
+
+
+def api_block(name: Name) -> Cell:
+    "Heading, link to the source, docstring and methods of one exported name."
+    methods = [n for n in names().values() if n.full.startswith(f"{name.full}.")]
+    listed = [f"- [`{m.short.partition('.')[2]}`]{{#{m.anchor}}}: {m.doc}" for m in methods]
+    heading = f"### {name.short} {{#{name.anchor} .api}}\n\n[source]({name.source}){{.source}}"
+    return new_markdown_cell("\n\n".join(filter(None, [heading, name.doc, "\n".join(listed)])))
+
+
+def exported(cell: Cell, module: str) -> Iterator[Cell]:
+    "An exporting cell as a page shows it."
+    source = without_ours(cell.source)
+    body = ast.parse(source).body
+    if all(isinstance(node, ast.Import | ast.ImportFrom) for node in body):
+        return
+    for short, _ in definitions(body):
+        if "." not in short and (found := names().get(f"{module}.{short}")):
+            yield api_block(found)
+    cell.source = f"#| classes: exported\n{FOR_CHECKERS.sub('', source)}"
+    yield cell
+
+
+def drawn(output: Any, id: str) -> Any:
+    "An output as HTML can show it."
+    if "text" in output:
+        output.text = ANSI.sub("", output.text)
+    if figure := output.get("data", {}).get(PLOTLY):
+        parts = [json.dumps(figure.get(part, {})).replace("</", "<\\/") for part in ("data", "layout")]
+        options = '{"responsive": true, "displayModeBar": false}'
+        call = f'Plotly.newPlot("{id}", {", ".join([*parts, options])})'
+        output.data = {"text/html": f'<div id="{id}" class="figure-plotly"></div>\n<script>{call}</script>'}
+    return output
+
+
+def module_line(module: str, page: Path) -> Cell:
+    "Which module this page is."
+    there, here = repository(f"iris_nb/{module}.py"), repository(f"nbs/{page.as_posix()}")
+    line = f"Module [`iris_nb.{module}`]({there}), exported from [{page.name}]({here})."
+    return new_markdown_cell(f"[{line}]{{.module}}", id="module")
+
+
+def script(page: Path) -> Cell:
+    "What brings plotly.js to a page with figures."
+    source = relpath("site/plotly.min.js", page.parent)
+    return new_markdown_cell(f'```{{=html}}\n<script src="{source}"></script>\n```', id="plotly")
+
+
+def of_code(cell: Cell, module: str | None) -> Iterator[Cell]:
+    found = directives(cell.source)
+    if "hide" in found or "default_exp" in found or "hide" in cell.metadata.get("tags", []):
+        return
+    cell.outputs = [drawn(o, f"figure-{cell.id}-{i}") for i, o in enumerate(cell.outputs)]
+    if "export" in found and module:
+        yield from exported(cell, module)
+        return
+    cell.source = without_ours(cell.source)
+    yield cell
+
+
+def module_of(nb: Any) -> str | None:
+    "The module that a notebook exports to."
+    found = (directives(c.source).get("default_exp") for c in nb.cells if c.cell_type == "code")
+    return next((module for module in found if module), None)
+
+
+def page_of(path: Path) -> Any:
+    "The page that a notebook becomes."
+    nb, page = nbformat.read(path, 4), path.relative_to(NBS)
+    module, (title, promise) = module_of(nb), title_of(nb)
+    cells, titled = [front_matter(title, promise, page)], False
+    if any(PLOTLY in o.get("data", {}) for c in nb.cells for o in c.get("outputs", [])):
+        cells.append(script(page))
+    cells += [module_line(module, page)] if module else []
+    for cell in nb.cells:
+        if cell.cell_type == "code":
+            cells += of_code(cell, module)
+        elif not titled and cell.source.startswith("# "):
+            titled = True
+            match = TITLE.match(cell.source)
+            cell.source = (match["rest"] if match else cell.source.partition("\n")[2]).strip()
+            cells += [cell] if cell.source else []
+        else:
+            cells.append(cell)
+    for cell in cells:
+        if cell.cell_type == "markdown" and cell.get("id") not in ("plotly", "module"):
+            cell.source = with_links(cell.source, page, module)
+    nb.cells = cells
+    nb.metadata.pop("widgets", None)
+    return nb
