@@ -6,7 +6,7 @@
 __all__ = ['Entry', 'values_of', 'inserts', 'write', 'Writer', 'AuditMissing', 'AuditConflict', 'note', 'provide', 'behind',
            'prepare', 'Log', 'AuditLog']
 
-# %% ../nbs/api/07_audit.ipynb #513764ec
+# %% ../nbs/api/07_audit.ipynb #4d8226e8
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ import msgspec
 from sqlalchemy import Connection, Engine, PoolProxiedConnection, Table, false, insert, update
 
 from .chain import GENESIS, Link, link
-from .database import ALONE, Sync, alone, errors_of, identity, open_engine, place_of
+from .database import ALONE, Sync, alone, claim, errors_of, identity, open_engine, place_of
 from .history import History
 from .schema import SCHEMA, Schema
 from .tables import MIGRATIONS, AuditError, check_log, explained, migrate, taken
@@ -73,15 +73,15 @@ def write(cursor: Any, statements: dict[int, str], values: list[Any], columns: i
             cursor.execute(statement, values[start:end])
             start, rows = end, rows - size
 
-# %% ../nbs/api/07_audit.ipynb #a443730b
+# %% ../nbs/api/07_audit.ipynb #530c2ac2
 class Writer:
     "Appends rows to a log through one connection of its own."
 
-    def __init__(self, engine: Engine, predictions: Table) -> None:
-        self.engine, self._columns = engine, len(predictions.c)
+    def __init__(self, engine: Engine, predictions: Table, patience: float) -> None:
+        self.engine, self._columns, self._patience = engine, len(predictions.c), patience
         self._inserts = inserts(str(insert(predictions).compile(dialect=engine.dialect)))
-        self._alone, mark = ALONE[engine.dialect.name], "?" if engine.dialect.name == "sqlite" else "%s"
-        self._move = f"UPDATE chain SET seq = {mark}, digest = {mark}"
+        self._lite = engine.dialect.name == "sqlite"
+        self._move = "UPDATE chain SET seq = {0}, digest = {0}".format("?" if self._lite else "%s")
         self._raw: PoolProxiedConnection | None = None
         self._file = identity(engine.url)
 
@@ -89,9 +89,7 @@ class Writer:
         "One transaction, committed on return."
         try:
             self._look()
-            raw = self._raw = self._raw or self.engine.raw_connection()
-            cursor = raw.cursor()
-            cursor.execute(self._alone)
+            raw, cursor = self._begin()
             cursor.execute("SELECT seq, digest FROM chain")
             seq, digest = cursor.fetchone() or (0, GENESIS)
             values, head = values_of(entries, Link(seq, digest))
@@ -102,6 +100,18 @@ class Writer:
         except BaseException:
             self.close()
             raise
+
+    def _begin(self) -> tuple[PoolProxiedConnection, Any]:
+        fresh = self._raw is None
+        raw = self._raw = self._raw or self.engine.raw_connection()
+        cursor = raw.cursor()
+        if not self._lite:
+            cursor.execute(ALONE["postgresql"])
+            return raw, cursor
+        if fresh:
+            cursor.execute("PRAGMA busy_timeout = 0")
+        claim(cursor, self._patience)
+        return raw, cursor
 
     def _look(self) -> None:
         if self._file != (found := identity(self.engine.url)):
@@ -167,13 +177,13 @@ def prepare(engine: Engine, schema: Schema, read_only: bool) -> None:
         if behind(connection):
             raise AuditError("The audit log is not up to date with this program: start the service once.")
 
-# %% ../nbs/api/07_audit.ipynb #1563d311
+# %% ../nbs/api/07_audit.ipynb #204826c6
 class Log(History):
     "A prediction log that is open for reading and writing."
 
-    def __init__(self, engine: Engine, schema: Schema, where: str) -> None:
+    def __init__(self, engine: Engine, schema: Schema, where: str, patience: float = 5.0) -> None:
         super().__init__(engine, schema, where)
-        self._writer, self._lock = Writer(engine, self.predictions), Lock()
+        self._writer, self._lock = Writer(engine, self.predictions, patience), Lock()
         self._errors = errors_of(engine)
 
     def append(self, entries: Sequence[Entry]) -> None:
@@ -202,7 +212,7 @@ class Log(History):
     def __exit__(self, *error: object) -> None:
         self.close()
 
-# %% ../nbs/api/07_audit.ipynb #eb08414c
+# %% ../nbs/api/07_audit.ipynb #9c6d21a5
 class AuditLog(Log):
     """The log of all predictions. What a row in it guarantees:
 
@@ -230,7 +240,7 @@ class AuditLog(Log):
         try:
             with explained(where, *errors_of(engine)):
                 prepare(engine, schema, read_only)
-                return cls(engine, schema, where)
+                return cls(engine, schema, where, patience)
         except BaseException:
             engine.dispose()
             raise

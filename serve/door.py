@@ -21,7 +21,6 @@ from uuid_utils import uuid7
 
 from serve.engine import Call
 from serve.errors import MEDIA_TYPE, InvalidInput, NotJson, TooLarge, problem_of
-from serve.logs import RequestLines
 from serve.service import Service
 from serve.settings import Settings
 
@@ -68,7 +67,7 @@ class Door:
         }
         self.keys, self.metrics, self.most = service.keys, service.metrics, service.settings.max_body
         self.cors = cors_of(service.settings)
-        self.lines = RequestLines(quiet=service.settings.log_level == "warning")
+        self.lines = service.lines
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

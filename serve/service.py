@@ -18,6 +18,7 @@ from serve.champion import Champion
 from serve.engine import Engine
 from serve.errors import InvalidInput, LogDown, Unknown
 from serve.history import logged
+from serve.logs import RequestLines
 from serve.metrics import Metrics
 from serve.settings import Settings
 from serve.wire import Fault, Health, Logged, Page
@@ -33,6 +34,7 @@ class Service:
         audit = partial(AuditLog.open, settings.audit_url, sync=settings.audit_sync)
         self.engine = Engine(audit, self.metrics, settings.queue)
         self.champion = Champion(settings.bundles, self.engine)
+        self.lines = RequestLines(quiet=settings.log_level == "warning")
         self.since = time.monotonic()
 
     @asynccontextmanager
@@ -48,6 +50,7 @@ class Service:
             with suppress(asyncio.CancelledError):
                 await watch
             await self.engine.close()
+            self.lines.flush()
 
     async def _watch(self) -> None:
         "Look after the champion and the log, now and then."

@@ -1,0 +1,206 @@
+"""The service as a process: how it starts, how it ends, and what it survives."""
+
+import json
+import signal
+import socket
+import sqlite3
+import threading
+
+import httpx
+import pytest
+
+from iris_nb.audit import AuditLog
+from iris_nb.schema import SCHEMA
+from tests.waiting import wait_until
+
+
+class Load(threading.Thread):
+    "Callers that ask one row after the other, and remember what they heard."
+
+    def __init__(self, url: str, callers: int = 8) -> None:
+        super().__init__()
+        self.url, self.callers = url, callers
+        self.ids: list[str] = []
+        self.statuses: list[int] = []
+        self.answers: list[dict] = []
+        self.enough = threading.Event()
+
+    def run(self) -> None:
+        threads = [threading.Thread(target=self._ask) for _ in range(self.callers)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def _ask(self) -> None:
+        with httpx.Client(base_url=self.url, timeout=20) as client:
+            while not self.enough.is_set():
+                try:
+                    answer = client.post("/predict", json=SCHEMA.example)
+                except httpx.TransportError:
+                    return
+                self.statuses.append(answer.status_code)
+                if answer.status_code == 200:
+                    found = answer.json()
+                    self.answers.append(found)
+                    self.ids += found["prediction_ids"]
+
+    def stop(self) -> None:
+        self.enough.set()
+        self.join()
+
+
+def logged(home) -> list[str]:
+    "Every id in the log, with the log's own word that nothing is amiss."
+    with sqlite3.connect(home / "audit.db") as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        found = [key for (key,) in connection.execute("SELECT id FROM predictions")]
+    connection.close()
+    return found
+
+
+def test_it_answers_and_ends_on_sigterm_with_nothing_amiss(live):
+    service = live()
+    assert httpx.post(f"{service.url}/predict", json=SCHEMA.example).status_code == 200
+    assert service.stop() == 0
+    lines = [json.loads(line) for line in service.said().splitlines()]
+    assert not [line for line in lines if line["level"] in ("warning", "error")]
+    assert [line for line in lines if line["event"] == "request" and line["path"] == "/predict"]
+
+
+def test_it_ends_on_ctrl_c(live):
+    assert live().stop(signal.SIGINT) == 0
+
+
+def test_a_taken_port_is_one_clear_sentence(live, home):
+    first = live()
+    second = live(IRIS_PORT=str(first.port))
+    assert second.process.wait(20) == 1
+    said = second.said()
+    assert "Traceback" not in said
+    assert f"127.0.0.1:{first.port}" in said
+    assert "IRIS_PORT" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_wrong_settings_are_told_at_once_without_a_trace(live):
+    service = live(IRIS_WORKERS="many", IRIS_AUDIT_SYNC="maybe")
+    assert service.process.wait(20) == 2
+    assert len(service.said().splitlines()) == 2
+
+
+def test_listening_beyond_this_machine_without_keys_is_refused(live):
+    service = live(IRIS_HOST="0.0.0.0")
+    assert service.process.wait(20) == 2
+    assert "IRIS_API_KEYS" in service.said()
+
+
+def test_sigterm_under_load_answers_and_commits_everything_accepted(live, home):
+    service = live()
+    load = Load(service.url)
+    load.start()
+    wait_until(lambda: len(load.ids) > 200, "callers are answered")
+    assert service.stop() == 0
+    load.join()
+    assert set(load.statuses) <= {200, 503}
+    kept = logged(home)
+    assert sorted(load.ids) == sorted(kept)
+
+
+@pytest.mark.parametrize("sync", ["full", "normal"])
+def test_after_a_kill_every_answered_id_is_in_the_log_once(live, home, sync):
+    heard: list[str] = []
+    for round_ in range(3):
+        service = live(IRIS_AUDIT_SYNC=sync)
+        load = Load(service.url)
+        load.start()
+        wait_until(lambda: len(load.ids) > 50 + 70 * round_, "callers are answered")
+        service.kill()
+        load.join()
+        heard += load.ids
+    kept = logged(home)
+    assert len(set(kept)) == len(kept)
+    assert set(heard) <= set(kept)
+    with AuditLog.open(home / "audit.db", read_only=True) as log:
+        assert log.count() == len(kept)
+
+
+def test_two_workers_share_one_log(live, home):
+    service = live(IRIS_WORKERS="2")
+    load = Load(service.url)
+    load.start()
+    wait_until(lambda: len(load.ids) > 300, "callers are answered")
+    load.stop()
+    assert service.stop() == 0
+    assert set(load.statuses) == {200}
+    assert sorted(logged(home)) == sorted(load.ids)
+
+
+def test_a_locked_log_is_a_503_until_it_is_free_again(live, home):
+    service = live(IRIS_AUDIT_PATIENCE="0.2")
+    holder = sqlite3.connect(home / "audit.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    answer = httpx.post(f"{service.url}/predict", json=SCHEMA.example, timeout=20)
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) >= 1
+    assert httpx.get(f"{service.url}/health/ready").status_code == 503
+    assert httpx.get(f"{service.url}/health/live").status_code == 200
+    assert "iris_audit_failures_total 1.0" in httpx.get(f"{service.url}/metrics").text
+    holder.execute("ROLLBACK")
+    holder.close()
+    wait_until(lambda: httpx.get(f"{service.url}/health/ready").status_code == 200, "the log is written again")
+    assert httpx.post(f"{service.url}/predict", json=SCHEMA.example).status_code == 200
+    assert len(logged(home)) == 1
+
+
+def test_a_log_that_was_deleted_is_a_503_and_nothing_is_lost_unseen(live, home):
+    service = live()
+    assert httpx.post(f"{service.url}/predict", json=SCHEMA.example).status_code == 200
+    for name in ("audit.db", "audit.db-wal", "audit.db-shm"):
+        (home / name).rename(home / f"gone-{name}")
+    answer = httpx.post(f"{service.url}/predict", json=SCHEMA.example)
+    assert answer.status_code == 503
+    assert "gone" in answer.json()["detail"]
+    assert httpx.get(f"{service.url}/health/ready").status_code == 503
+    for name in ("audit.db", "audit.db-wal", "audit.db-shm"):
+        (home / f"gone-{name}").rename(home / name)
+    wait_until(lambda: httpx.get(f"{service.url}/health/ready").status_code == 200, "the log is there again")
+    assert httpx.post(f"{service.url}/predict", json=SCHEMA.example).status_code == 200
+    assert len(logged(home)) == 2
+
+
+def test_a_full_disk_is_a_503_until_there_is_room(live, home):
+    "A limit on the size of files stands for the disk."
+    import resource
+
+    service = live()
+    assert httpx.post(f"{service.url}/predict", json=SCHEMA.example).status_code == 200
+    worker = children(service.process.pid)[0]
+    resource.prlimit(worker, resource.RLIMIT_FSIZE, ((home / "audit.db-wal").stat().st_size, resource.RLIM_INFINITY))
+    answer = httpx.post(f"{service.url}/predict/batch", json={"samples": [SCHEMA.example] * 500}, timeout=20)
+    assert answer.status_code == 503
+    assert httpx.get(f"{service.url}/health/ready").status_code == 503
+    resource.prlimit(worker, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    wait_until(lambda: httpx.get(f"{service.url}/health/ready").status_code == 200, "the log is written again")
+    assert httpx.post(f"{service.url}/predict", json=SCHEMA.example).status_code == 200
+    assert len(logged(home)) == 2
+
+
+def children(pid: int) -> list[int]:
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return [int(child) for child in file.read().split()]
+
+
+def test_silent_clients_keep_nobody_waiting(live):
+    service = live()
+    silent = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(300)]
+    try:
+        for i, connection in enumerate(silent):
+            if i % 2:
+                connection.sendall(b"POST /predict HTTP/1.1\r\nhost: a\r\ncontent-length: 50\r\n\r\n{")
+        assert httpx.post(f"{service.url}/predict", json=SCHEMA.example).status_code == 200
+        assert httpx.get(f"{service.url}/health").status_code == 200
+    finally:
+        for connection in silent:
+            connection.close()
+    assert service.stop() == 0
