@@ -6,7 +6,7 @@
 __all__ = ['Entry', 'values_of', 'inserts', 'write', 'Writer', 'AuditMissing', 'AuditConflict', 'note', 'provide', 'behind',
            'prepare', 'Log', 'AuditLog']
 
-# %% ../nbs/api/07_audit.ipynb #4d8226e8
+# %% ../nbs/api/07_audit.ipynb #f1e3ba92
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,10 +14,10 @@ from threading import Lock
 from typing import Any, Self
 
 import msgspec
-from sqlalchemy import Connection, Engine, PoolProxiedConnection, Table, false, insert, update
+from sqlalchemy import Connection, Engine, Table, false, insert, update
 
-from .chain import GENESIS, Link, link
-from .database import ALONE, Sync, alone, claim, errors_of, identity, open_engine, place_of
+from .chain import Link, link
+from .database import Line, Sync, alone, errors_of, open_engine, place_of
 from .history import History
 from .schema import SCHEMA, Schema
 from .tables import MIGRATIONS, AuditError, check_log, explained, migrate, taken
@@ -73,57 +73,32 @@ def write(cursor: Any, statements: dict[int, str], values: list[Any], columns: i
             cursor.execute(statement, values[start:end])
             start, rows = end, rows - size
 
-# %% ../nbs/api/07_audit.ipynb #530c2ac2
+# %% ../nbs/api/07_audit.ipynb #75698ff5
 class Writer:
-    "Appends rows to a log through one connection of its own."
+    "Appends rows to a log through a line of its own."
 
     def __init__(self, engine: Engine, predictions: Table, patience: float) -> None:
-        self.engine, self._columns, self._patience = engine, len(predictions.c), patience
+        self._line, self._columns = Line(engine, patience), len(predictions.c)
         self._inserts = inserts(str(insert(predictions).compile(dialect=engine.dialect)))
-        self._lite = engine.dialect.name == "sqlite"
-        self._move = "UPDATE chain SET seq = {0}, digest = {0}".format("?" if self._lite else "%s")
-        self._raw: PoolProxiedConnection | None = None
-        self._file = identity(engine.url)
+        self._move = "UPDATE chain SET seq = {0}, digest = {0}".format("?" if engine.dialect.name == "sqlite" else "%s")
 
     def append(self, entries: Sequence[Entry]) -> None:
         "One transaction, committed on return."
         try:
-            self._look()
-            raw, cursor = self._begin()
+            cursor = self._line.begin()
             cursor.execute("SELECT seq, digest FROM chain")
-            seq, digest = cursor.fetchone() or (0, GENESIS)
-            values, head = values_of(entries, Link(seq, digest))
+            values, head = values_of(entries, Link(*cursor.fetchone()))
             write(cursor, self._inserts, values, self._columns)
             cursor.execute(self._move, (head.seq, head.digest))
-            raw.commit()
+            self._line.commit()
             cursor.close()
         except BaseException:
             self.close()
             raise
 
-    def _begin(self) -> tuple[PoolProxiedConnection, Any]:
-        fresh = self._raw is None
-        raw = self._raw = self._raw or self.engine.raw_connection()
-        cursor = raw.cursor()
-        if not self._lite:
-            cursor.execute(ALONE["postgresql"])
-            return raw, cursor
-        if fresh:
-            cursor.execute("PRAGMA busy_timeout = 0")
-        claim(cursor, self._patience)
-        return raw, cursor
-
-    def _look(self) -> None:
-        if self._file != (found := identity(self.engine.url)):
-            self.close()
-            self.engine.dispose()
-            self._file = found
-
     def close(self) -> None:
-        "Give the connection up, and with it what was not committed."
-        raw, self._raw = self._raw, None
-        if raw is not None:
-            raw.invalidate()
+        "Give the line up, and with it what was not committed."
+        self._line.close()
 
 # %% ../nbs/api/07_audit.ipynb #9d542b6e
 class AuditMissing(AuditError):  # noqa: N818
@@ -177,7 +152,7 @@ def prepare(engine: Engine, schema: Schema, read_only: bool) -> None:
         if behind(connection):
             raise AuditError("The audit log is not up to date with this program: start the service once.")
 
-# %% ../nbs/api/07_audit.ipynb #204826c6
+# %% ../nbs/api/07_audit.ipynb #69ee860c
 class Log(History):
     "A prediction log that is open for reading and writing."
 
@@ -188,9 +163,8 @@ class Log(History):
 
     def append(self, entries: Sequence[Entry]) -> None:
         "Write a group in one transaction, committed on return; `AuditError` where that failed, and then none is in."
-        if entries:
-            with self._lock, explained(self.where, *self._errors):
-                self._writer.append(entries)
+        with self._lock, explained(self.where, *self._errors):
+            self._writer.append(entries)
 
     def label(self, id: str, true_class: str, correct: bool = False) -> None:
         "Note the true class of a prediction. A second, different one is an `AuditConflict` unless it is to `correct`."

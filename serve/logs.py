@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sys
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -59,5 +60,6 @@ class RequestLines:
         lines, self.lines = self.lines, []
         for line in lines:
             line["time"] = datetime.fromtimestamp(line["time"], UTC).isoformat(timespec="milliseconds")
-        sys.stderr.write(encode(lines).decode())
-        sys.stderr.flush()
+        with suppress(OSError):  # a full disk must not keep anybody from an answer
+            sys.stderr.write(encode(lines).decode())
+            sys.stderr.flush()

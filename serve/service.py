@@ -31,7 +31,7 @@ class Service:
         self.settings = settings
         self.keys = Keys(settings)
         self.metrics = Metrics(self.state)
-        audit = partial(AuditLog.open, settings.audit_url, sync=settings.audit_sync)
+        audit = partial(AuditLog.open, settings.audit_url, sync=settings.audit_sync, patience=settings.audit_patience)
         self.engine = Engine(audit, self.metrics, settings.queue)
         self.champion = Champion(settings.bundles, self.engine)
         self.lines = RequestLines(quiet=settings.log_level == "warning")

@@ -180,7 +180,7 @@ def test_every_caller_gets_the_answer_to_its_own_rows(models, steps):
                     await asyncio.wait({task})
             answers = await asyncio.gather(*(task for _, task in asked), return_exceptions=True)
         kept = {entry.id: entry for group in shelf.groups for entry in group}
-        for (rows, task), answer in zip(asked, answers, strict=True):
+        for (rows, _), answer in zip(asked, answers, strict=True):
             if isinstance(answer, BaseException):
                 assert isinstance(answer, LogDown | asyncio.CancelledError)
                 continue
