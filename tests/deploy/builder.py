@@ -43,7 +43,10 @@ class Tool:
         self.program = program
 
     def build(self, target: str, context: Path) -> None:
-        run(self.program, "build", "-f", f"{context}/Dockerfile", "--target", target, "-t", tag(target), str(context))
+        command = ("build", "-f", f"{context}/Dockerfile", "--target", target, "-t", tag(target), str(context))
+        # Such builders now and then trip over their own start; a fault of ours is there the second time too.
+        if run(self.program, *command, check=False).returncode:
+            run(self.program, *command)
 
     def inside(self, target: str, *command: str, check: bool = True) -> subprocess.CompletedProcess[bytes]:
         return run(self.program, "exec", tag(target), *command, check=check)
@@ -126,11 +129,11 @@ def container(target: str) -> str:
 
 
 def descendants(pid: int) -> Iterator[int]:
-    "Every process below `pid`, parents first."
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    for child in children.read_text().split() if children.exists() else []:
-        yield int(child)
-        yield from descendants(int(child))
+    "Every process below `pid`, parents first; any thread may have started one."
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in task.read_text().split():
+            yield int(child)
+            yield from descendants(int(child))
 
 
 def in_container(pid: int) -> bool:
