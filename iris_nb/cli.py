@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import click
 
-# %% ../nbs/api/11_cli.ipynb #d4a9b2b9
+# %% ../nbs/api/11_cli.ipynb #36a3917e
 @dataclass(frozen=True)
 class Verb:
     "A command that is imported when it is used."
@@ -23,7 +23,7 @@ class Verb:
     command: str  # where it is, as "module:attribute"
     help: str  # one sentence for the list
 
-
+# %% ../nbs/api/11_cli.ipynb #843c18f5
 VERBS = (
     Verb("up", "iris_nb.up:up", "Start the service, the dashboard and MLflow's pages."),
     Verb("wait", "iris_nb.up:wait", "Wait until they answer."),

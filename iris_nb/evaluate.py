@@ -96,13 +96,13 @@ def cross_validate(
         P[name][repeat] = answer
     return P
 
-# %% ../nbs/api/03_evaluate.ipynb #9c8ac8ef
+# %% ../nbs/api/03_evaluate.ipynb #1e1b08c9
 def losses(P: NDArray[np.float64], y: NDArray[np.int64]) -> NDArray[np.float64]:
     "The log loss of each row, in nats."
     tiny = np.finfo(np.float64).eps
     return -np.log(np.clip(P[np.arange(len(y)), y], tiny, 1))
 
-
+# %% ../nbs/api/03_evaluate.ipynb #f1c66809
 def measures(P: NDArray[np.float64], y: NDArray[np.int64]) -> dict[str, float]:
     "Four measures of the probabilities `P`, shape (rows, classes), given the truth `y`."
     truth = np.eye(P.shape[1])[y]
@@ -132,7 +132,7 @@ def standard_error(
     "Standard error of the mean over overlapping folds (Nadeau and Bengio, 2003)."
     return float(np.sqrt((1 / len(values) + ratio) * np.var(values, ddof=1)))
 
-# %% ../nbs/api/03_evaluate.ipynb #dadbdfce
+# %% ../nbs/api/03_evaluate.ipynb #908a6e0b
 @dataclass(frozen=True)
 class Estimate:
     "A mean over folds with its 95 % interval, and what speaks against it being zero."
@@ -145,7 +145,7 @@ class Estimate:
     def __str__(self) -> str:
         return f"{self.mean:.3f} ({self.low:.3f} to {self.high:.3f})"
 
-
+# %% ../nbs/api/03_evaluate.ipynb #378c3818
 def estimate(values: NDArray[np.float64], ratio: float) -> Estimate:
     "Mean, interval and corrected resampled t-test of a value in every fold (Nadeau and Bengio, 2003)."
     mean, error, df = float(np.mean(values)), standard_error(values, ratio), len(values) - 1
@@ -172,14 +172,14 @@ def table(
                               "within": behind.mean <= behind.error}
     return pd.DataFrame.from_dict(rows, orient="index").sort_values("log_loss")
 
-# %% ../nbs/api/03_evaluate.ipynb #b3eb427f
+# %% ../nbs/api/03_evaluate.ipynb #b6538605
 @dataclass(frozen=True)
 class Selection:
     "The candidate that was selected, and why."
     name: str
     sentence: str
 
-
+# %% ../nbs/api/03_evaluate.ipynb #8eea736f
 def select(
     compared: pd.DataFrame,  # from `table`
 ) -> Selection:

@@ -32,12 +32,12 @@ class Facts:
         "The mean over the folds."
         return float(np.mean(self.log_losses))
 
-# %% ../nbs/api/03b_gate.ipynb #b86ee814
+# %% ../nbs/api/03b_gate.ipynb #1f22ac72
 def to_json(facts: Facts) -> bytes:
     "The facts as JSON, readable by people."
     return msgspec.json.format(msgspec.json.encode(facts), indent=2)
 
-
+# %% ../nbs/api/03b_gate.ipynb #e579956a
 def from_json(data: bytes) -> Facts:
     "The facts back from `to_json`; raises `msgspec.ValidationError` where there are none."
     return msgspec.json.decode(data, type=Facts)

@@ -38,11 +38,11 @@ def git_commit(folder: Path | None = None) -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 
-# %% ../nbs/api/05b_runs.ipynb #61f407fe
+# %% ../nbs/api/05b_runs.ipynb #ee29331a
 class RunError(Exception):
     "A run that can't start, or that failed; the message says why."
 
-
+# %% ../nbs/api/05b_runs.ipynb #10d01ed9
 def parameters_of(
     notebook: Path,
 ) -> dict[str, tuple[Any, str]]:  # for each name its default and what it is for
@@ -59,7 +59,7 @@ def parameters_of(
         raise RunError(f"The notebook {notebook} has no parameters: none of its cells is tagged 'parameters'.")
     return {name: (ast.literal_eval(p["default"]), p["help"]) for name, p in found.items()}
 
-# %% ../nbs/api/05b_runs.ipynb #8b1e6008
+# %% ../nbs/api/05b_runs.ipynb #e308fa3a
 def read_value(text: str, default: Any) -> Any:
     "What `text` from a command line means for a parameter with that default; raises `ValueError` for nonsense."
     if isinstance(default, bool):
@@ -69,7 +69,7 @@ def read_value(text: str, default: Any) -> Any:
         return words[text.lower()]
     return type(default)(text)
 
-
+# %% ../nbs/api/05b_runs.ipynb #c02d867c
 def fits(value: Any, default: Any) -> bool:
     "Whether a value has the type of a parameter's default."
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
@@ -100,7 +100,7 @@ def check_parameters(
         raise RunError(f"{notebook.name} can't run. {' '.join(faults)} Its parameters are:\n{listed}")
     return values
 
-# %% ../nbs/api/05b_runs.ipynb #b9b8c8be
+# %% ../nbs/api/05b_runs.ipynb #4d5e4894
 @dataclass(frozen=True)
 class Done:
     "A run that came to its end."
@@ -108,7 +108,7 @@ class Done:
     run_id: str
     tags: dict[str, str]  # what the notebook said about itself
 
-
+# %% ../nbs/api/05b_runs.ipynb #7d127337
 def execute(
     notebook: Path,
     parameters: Mapping[str, Any],
