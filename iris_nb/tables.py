@@ -22,12 +22,13 @@ from .schema import Schema, differences, from_json, to_json
 class AuditError(Exception):
     "The audit log can't be used as asked; the message says why and what to do."
 
-# %% ../nbs/api/07a_tables.ipynb #9cff137f
+# %% ../nbs/api/07a_tables.ipynb #660fc04b
 COMPLAINTS = {
     "locked": "is locked by another program and stayed so: wait for it, or end it",
     "lock timeout": "is locked by another program and stayed so: wait for it, or end it",
     "readonly": "can't be written: its file or folder is read-only",
     "read-only": "can't be written: it was opened for reading only",
+    "no space": "can't grow: the disk is full",
     "full": "can't grow: the disk is full",
     "disk i/o": "can't be read or written: the disk reports an error",
     "unable to open": "is not there, or its folder can't be used",

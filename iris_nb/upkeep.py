@@ -6,7 +6,7 @@
 __all__ = ['WRITERS', 'stretches', 'Verdict', 'stranger', 'complaint', 'verify', 'aside', 'backup', 'plain', 'write_csv',
            'arrow_schema', 'write_parquet', 'export', 'cut', 'prune']
 
-# %% ../nbs/api/07f_upkeep.ipynb #082cef87
+# %% ../nbs/api/07f_upkeep.ipynb #e178ea56
 import csv
 import sqlite3
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import Row, Select, delete, select, update
 
 from .audit import Log
 from .chain import Link, follow, parse
@@ -25,18 +25,17 @@ from .database import alone, errors_of
 from .history import History, Window, conditions
 from .tables import AuditError, explained
 
-# %% ../nbs/api/07f_upkeep.ipynb #3c9ea848
+# %% ../nbs/api/07f_upkeep.ipynb #14ee49a8
 def stretches(
     log: History,
     after: int,  # number of the row before the first
     last: int,  # number of the last row
-    window: Window | None = None,
+    query: Select[Any] | None = None,  # which columns, and which rows in between; all where it is None
     rows: int = 5000,  # at most so many at a time
 ) -> Iterator[list[Row[Any]]]:
-    "The rows of the log in the order of their numbers; the digest comes last, and after it the true label."
-    p, label = log.predictions, log.labels
-    query = select(p, label.c.true_label).select_from(log.joined).order_by(p.c.seq).limit(rows)
-    query = query.where(*conditions(window or Window(), p), p.c.seq <= last)
+    "The rows of the log in the order of their numbers."
+    p = log.predictions
+    query = (select(p) if query is None else query).where(p.c.seq <= last).order_by(p.c.seq).limit(rows)
     while found := log.ask(query.where(p.c.seq > after)):
         yield found
         after = found[-1].seq
@@ -59,12 +58,12 @@ def stranger(log: History) -> str | None:
     found = log.ask(select(p.seq).join(log.chain, (p.seq > chain.seq) | (p.seq <= chain.anchor_seq)).limit(1))
     return f"row {found[0].seq} was added behind the log's back" if found else None
 
-# %% ../nbs/api/07f_upkeep.ipynb #2c7ba1df
+# %% ../nbs/api/07f_upkeep.ipynb #e2169cce
 def complaint(log: History, start: Link, head: Link, witness: Link) -> str | None:
     "What is wrong with the chain between two of its places; None when nothing is."
     place = start
     for rows in stretches(log, start.seq, head.seq):
-        for found in follow(place, (tuple(row)[:-1] for row in rows)):
+        for found in follow(place, (tuple(row) for row in rows)):
             if isinstance(found, str):
                 return found
             place = found
@@ -171,7 +170,7 @@ def write_parquet(path: Path, stretches: Iterator[list[dict[str, Any]]], names: 
 # %% ../nbs/api/07f_upkeep.ipynb #3d097280
 WRITERS = {".csv": write_csv, ".parquet": write_parquet}
 
-# %% ../nbs/api/07f_upkeep.ipynb #f6f37d31
+# %% ../nbs/api/07f_upkeep.ipynb #bcfd14bf
 def export(
     log: History,
     to: str | Path,  # a file that ends in .csv or .parquet
@@ -182,7 +181,9 @@ def export(
     if target.suffix not in WRITERS:
         raise AuditError(f"The export can be {' or '.join(WRITERS)}, and {target.name} is neither.")
     ends, names = log.ends(), [*log.predictions.c.keys(), "true_label"]
-    rows = ([plain(row) for row in found] for found in stretches(log, ends.anchor_seq, ends.seq, window))
+    query = select(log.predictions, log.labels.c.true_label).select_from(log.joined)
+    query = query.where(*conditions(window or Window(), log.predictions))
+    rows = ([plain(row) for row in found] for found in stretches(log, ends.anchor_seq, ends.seq, query))
     with explained(f"copy {target}", OSError), aside(target) as part:
         return WRITERS[target.suffix](part, rows, names)
 
