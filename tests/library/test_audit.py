@@ -298,9 +298,14 @@ def test_a_group_of_any_size_is_whole(log, rows):
     assert verify(log).sound
 
 
-def test_no_rows_are_no_trouble(log):
+def test_no_rows_write_nothing_but_find_out_whether_the_log_can_be_written(log):
     log.append([])
     assert log.count() == 0
+    assert verify(log).sound
+    with log.engine.connect() as other:
+        alone(other)
+        with pytest.raises(AuditError, match="locked"):
+            log.append([])
 
 
 def test_one_bad_row_keeps_the_whole_group_out_and_the_log_goes_on(log):
@@ -543,6 +548,22 @@ def test_a_window_means_the_same_rows_in_pages_and_in_figures(log, window):
         assert figures["p50_duration_ms"] <= figures["p95_duration_ms"] <= figures["max_duration_ms"]
     else:
         assert figures["mean_confidence"] is figures["p95_duration_ms"] is None
+
+
+@pytest.mark.parametrize("version", ["1", "2", "9"])
+def test_a_filtered_page_looks_at_so_many_rows_and_the_search_goes_on(log, monkeypatch, version):
+    monkeypatch.setattr("iris_nb.history.SEARCH", 7)
+    log.append(entries(100))
+    seen, sizes, page = [], [], log.history(limit=4, model_version=version)
+    while True:
+        seen += [row["id"] for row in page.rows]
+        sizes.append(len(page.rows))
+        if page.next is None:
+            break
+        page = log.history(limit=4, before=page.next, model_version=version)
+    assert seen == [e.id for e in reversed(entries(100)) if e.model_version == version]
+    assert max(sizes) <= 4
+    assert len(sizes) >= 100 // 7
 
 
 def test_figures_over_time_add_up_to_the_summary(log):
