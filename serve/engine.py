@@ -24,6 +24,7 @@ from serve.metrics import Metrics
 from serve.reading import Numbers
 from serve.wire import Answer
 
+LINGER = 0.005  # seconds at most
 log = logging.getLogger("serve")
 
 
@@ -62,11 +63,13 @@ class Engine:
         self.no_model = "No model was promoted yet: run `make train`, and it is picked up by itself."
         self.audit: AuditLog | None = None
         self.audit_fault = "The prediction log is not open yet."
-        self.rows_per_second = 1000.0  # as lately seen
+        self.rows_per_second, self.group_seconds = 1000.0, 0.001  # as lately seen
         self.closing = False
-        # The event loop alone touches these three.
+        # The event loop alone touches these.
         self.waiting = 0  # rows, those of the group at work among them
         self.jobs: deque[Job] = deque()
+        self.expected = 1  # requests that the next group is likely to find
+        self.linger: asyncio.Handle | None = None  # while a group waits for them
         self.idle = asyncio.Event()
         self.idle.set()
         self.groups: queue.SimpleQueue[list[Job]] = queue.SimpleQueue()
@@ -99,8 +102,10 @@ class Engine:
         self.waiting += len(rows)
         self.jobs.append(Job(call, rows, alpha, answer))
         if self.idle.is_set():
-            self.idle.clear()
-            self.loop.call_soon(self._next_group)  # after the requests that arrived together with this one
+            self._gather()
+        elif self.linger and len(self.jobs) == self.expected:
+            self.linger.cancel()
+            self.linger = self.loop.call_soon(self._begin)
         return await answer
 
     def answering(self) -> Predictor:
@@ -109,19 +114,32 @@ class Engine:
             raise NoModel(self.no_model, retry_after=5)
         return self.model
 
-    def _next_group(self) -> None:
-        "Give the thread every job that waits, or note that it is idle."
+    def _gather(self) -> None:
+        """Begin a group, or wait a moment for the requests that are likely to come.
+
+        Callers who have just been answered tend to ask again at once, and a commit costs far more than a row.
+        So a group waits until as many have asked as lately did at a time, but not longer than it would take to
+        answer those who are there. A lone caller does not wait: it is all that is expected.
+        """
+        self.idle.clear()
+        if len(self.jobs) < self.expected:
+            self.linger = self.loop.call_later(min(self.group_seconds, LINGER), self._begin)
+        else:
+            self.linger = self.loop.call_soon(self._begin)  # after those that arrived together with this one
+
+    def _begin(self) -> None:
+        "Give the thread every request that waits."
+        self.linger = None
         group: list[Job] = []
         rows = 0
         while self.jobs and rows < self.most_in_group:
             group.append(job := self.jobs.popleft())
             rows += len(job.rows)
-        if group:
-            self.groups.put(group)
-        else:
-            self.idle.set()
+        self.groups.put(group)
 
     def _deliver(self, group: list[Job], answers: list[Answer] | Exception) -> None:
+        "Tell the callers, and begin with those who have come meanwhile."
+        self.expected = len(group) + len(self.jobs)
         for i, job in enumerate(group):
             self.waiting -= len(job.rows)
             if job.answer.done():  # the caller left
@@ -130,7 +148,10 @@ class Engine:
                 job.answer.set_exception(answers)
             else:
                 job.answer.set_result(answers[i])
-        self._next_group()
+        if self.jobs:
+            self._gather()
+        else:
+            self.idle.set()
 
     def _work(self) -> None:
         "The thread: one group after the other, until there comes an empty one."
@@ -140,7 +161,8 @@ class Engine:
                 answers: list[Answer] | Exception = self._answer(group, self.answering())
             except Exception as error:
                 answers = error
-            speed = sum(len(job.rows) for job in group) / (time.perf_counter() - begin)
+            self.group_seconds = time.perf_counter() - begin
+            speed = sum(len(job.rows) for job in group) / self.group_seconds
             self.rows_per_second += 0.1 * (speed - self.rows_per_second)
             self.loop.call_soon_threadsafe(self._deliver, group, answers)
 

@@ -41,25 +41,39 @@ def config(level: str) -> dict[str, Any]:
     }
 
 
+class Line(msgspec.Struct, frozen=True, gc=False):
+    "One request."
+
+    time: str
+    level: str
+    event: str
+    request_id: str
+    method: str
+    path: str
+    status: int
+    ms: float
+    caller: str | None
+
+
 class RequestLines:
     "One line for each request, written a tenth of a second later with its neighbours: one write for all."
 
     def __init__(self, quiet: bool) -> None:
         self.quiet = quiet
-        self.lines: list[dict[str, Any]] = []
+        self.lines: list[Line] = []
+        self.now = ""
 
     def add(self, request_id: str, method: str, path: str, status: int, ms: float, caller: str | None) -> None:
         if self.quiet and status < 500:
             return
         if not self.lines:
+            self.now = stamp()
             asyncio.get_running_loop().call_later(0.1, self.flush)
-        line = {"time": time.time(), "level": "info", "event": "request", "request_id": request_id, "method": method}
-        self.lines.append(line | {"path": path, "status": status, "ms": round(ms, 3), "caller": caller})
+        level = "info" if status < 500 else "error"
+        self.lines.append(Line(self.now, level, "request", request_id, method, path, status, round(ms, 3), caller))
 
     def flush(self) -> None:
         lines, self.lines = self.lines, []
-        for line in lines:
-            line["time"] = datetime.fromtimestamp(line["time"], UTC).isoformat(timespec="milliseconds")
         with suppress(OSError):  # a full disk must not keep anybody from an answer
             sys.stderr.write(encode(lines).decode())
             sys.stderr.flush()

@@ -140,8 +140,13 @@ class Wishes:
     partial: bool = False
 
 
+NO_WISHES = Wishes()
+
+
 def wishes_of(query: bytes) -> Wishes:
     "The wishes in a query; raises InvalidInput that names all it can't read."
+    if not query:
+        return NO_WISHES
     asked = parse_qs(query.decode("latin-1"), keep_blank_values=True)
     readers = {"alpha": (share, f"a number from {ALPHA[0]} to {ALPHA[1]}"), "partial": (truth, "true or false")}
     found, errors = dict[str, Any](), list[Fault]()

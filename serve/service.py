@@ -1,6 +1,7 @@
 """The parts of the running service, and what they say together about its state."""
 
 import asyncio
+import gc
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -42,6 +43,8 @@ class Service:
         "Everything between the first and the last request."
         self.champion.check()
         self.engine.start()
+        gc.collect()
+        gc.freeze()  # what is there now stays, and need not be looked through for garbage again and again
         watch = asyncio.create_task(self._watch())
         try:
             yield
