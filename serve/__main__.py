@@ -1,5 +1,6 @@
 """`python -m serve`: the service behind granian, until SIGTERM or Ctrl-C."""
 
+import shutil
 import socket
 import sys
 
@@ -32,6 +33,7 @@ def main() -> int:
     if why := in_use(settings):
         print(why, file=sys.stderr)
         return 1
+    shutil.rmtree(settings.counts, ignore_errors=True)
     server = Granian(
         "serve.app:create_app",
         factory=True,

@@ -36,7 +36,8 @@ class Keys:
     "The keys that are known, and what each has left of its rate."
 
     def __init__(self, settings: Settings) -> None:
-        self.keys, self.rate = settings.api_keys, settings.rate_limit
+        self.keys, self.limit = settings.api_keys, settings.rate_limit
+        self.rate = self.limit / settings.workers  # each worker sees its share of the requests
         self.burst = max(1.0, self.rate)
         self.left = {key.name: (self.burst, time.monotonic()) for key in self.keys}
 
@@ -60,7 +61,7 @@ class Keys:
         left = min(self.burst, left + (now - since) * self.rate)
         if left < 1:
             wait = math.ceil((1 - left) / self.rate)
-            raise Busy(f"This key may ask {self.rate:g} times a second; ask again in {wait} s.", retry_after=wait)
+            raise Busy(f"This key may ask {self.limit:g} times a second; ask again in {wait} s.", retry_after=wait)
         self.left[name] = (left - 1, now)
 
 

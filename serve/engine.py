@@ -201,7 +201,7 @@ class Engine:
             self.audit.append(entries)
             self.audit_fault = ""
         except AuditError as error:
-            self.metrics.audit_failures += 1
+            self.metrics.failure()
             if not self.audit_fault:
                 log.error("the prediction log can't be written", extra={"fault": str(error)})
             self.audit_fault = str(error)

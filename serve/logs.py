@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import sys
-import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any

@@ -16,6 +16,7 @@ from iris_nb.history import Window
 from iris_nb.schema import shown
 from serve.auth import Keys
 from serve.champion import Champion
+from serve.counts import Shelf
 from serve.engine import Engine
 from serve.errors import InvalidInput, LogDown, Unknown
 from serve.history import logged
@@ -31,7 +32,8 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.keys = Keys(settings)
-        self.metrics = Metrics(self.state)
+        shelf = Shelf(settings.counts) if settings.workers > 1 else None
+        self.metrics = Metrics(self.state, shelf)
         audit = partial(AuditLog.open, settings.audit_url, sync=settings.audit_sync, patience=settings.audit_patience)
         self.engine = Engine(audit, self.metrics, settings.queue)
         self.champion = Champion(settings.bundles, self.engine)
@@ -61,6 +63,7 @@ class Service:
             await asyncio.sleep(self.settings.watch_seconds)
             try:
                 await asyncio.to_thread(self.champion.check)
+                self.metrics.publish()
                 if self.engine.audit_fault:
                     await asyncio.to_thread(self.engine.check_audit)
             except Exception:

@@ -92,6 +92,11 @@ class Settings:
         return self.home / "bundles"
 
     @property
+    def counts(self) -> Path:
+        "Where several workers tell each other what they have counted."
+        return self.home / "metrics" / str(self.port)
+
+    @property
     def audit_url(self) -> str:
         return self.database_url or f"sqlite:///{self.home / 'audit.db'}"
 

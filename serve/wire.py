@@ -9,7 +9,7 @@ from iris_nb.schema import SCHEMA, Feature, Schema
 
 def column(feature: Feature) -> Any:
     "The type of one field: a number with the feature's bounds, and its words for the documentation."
-    about = f"{feature.description} In {feature.unit}."
+    about = f"{feature.description} In {feature.unit}." if feature.unit else feature.description
     unit = {"x-unit": feature.unit}
     return Annotated[
         float,

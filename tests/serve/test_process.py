@@ -130,12 +130,19 @@ def test_after_a_kill_every_answered_id_is_in_the_log_once(live, home, sync):
         assert log.count() == len(kept)
 
 
+def counted(service, rows: int) -> bool:
+    "Whether whichever worker is asked knows of all rows."
+    summary = httpx.get(f"{service.url}/metrics", headers={"accept": "application/json"}).json()
+    return summary["predictions"] == summary["requests"] == rows
+
+
 def test_two_workers_share_one_log(live, home):
     service = live(IRIS_WORKERS="2")
     load = Load(service.url)
     load.start()
     wait_until(lambda: len(load.ids) > 300, "callers are answered")
     load.stop()
+    wait_until(partial(counted, service, len(load.ids)), "every worker tells of both")
     assert service.stop() == 0
     assert set(load.statuses) == {200}
     assert sorted(logged(home)) == sorted(load.ids)

@@ -1,0 +1,92 @@
+"""What one worker has counted, in a form that can be written down and added up."""
+
+import os
+from bisect import bisect_left
+from itertools import accumulate
+from pathlib import Path
+
+import msgspec
+
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 1024.0, 10_000.0)
+CONFIDENCES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+
+
+class Histogram(msgspec.Struct):
+    "How many values fell up to each bound, and above the last."
+
+    bounds: tuple[float, ...]
+    counts: list[int]
+    total: float = 0.0
+
+    @classmethod
+    def over(cls, bounds: tuple[float, ...]) -> "Histogram":
+        return cls(bounds, [0] * (len(bounds) + 1))
+
+    def add(self, value: float) -> None:
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    def add_all(self, values: list[float]) -> None:
+        for value in values:
+            self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += sum(values)
+
+    def absorb(self, other: "Histogram") -> None:
+        self.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
+        self.total += other.total
+
+    @property
+    def count(self) -> int:
+        return sum(self.counts)
+
+    def buckets(self) -> list[tuple[str, float]]:
+        "Bounds with the number of values up to them, the way Prometheus has it."
+        return list(zip([*map(str, self.bounds), "+Inf"], map(float, accumulate(self.counts)), strict=True))
+
+
+def over(bounds: tuple[float, ...]) -> Histogram:
+    return msgspec.field(default_factory=lambda: Histogram.over(bounds))
+
+
+class Counts(msgspec.Struct):
+    "Everything that is counted."
+
+    requests: dict[str, int] = {}  # by "METHOD path status"
+    seconds: dict[str, Histogram] = {}  # by path
+    classes: dict[str, int] = {}
+    confidence: Histogram = over(CONFIDENCES)
+    group_rows: Histogram = over(SIZES)
+    commit_seconds: Histogram = over(SECONDS)
+    audit_failures: int = 0
+    latest: list[float] = []  # seconds of the latest predictions
+
+    def absorb(self, other: "Counts") -> None:
+        "Add what another worker has counted."
+        for mine, its in ((self.requests, other.requests), (self.classes, other.classes)):
+            for key, n in its.items():
+                mine[key] = mine.get(key, 0) + n
+        for path, histogram in other.seconds.items():
+            self.seconds.setdefault(path, Histogram.over(histogram.bounds)).absorb(histogram)
+        for name in ("confidence", "group_rows", "commit_seconds"):
+            getattr(self, name).absorb(getattr(other, name))
+        self.audit_failures += other.audit_failures
+        self.latest += other.latest
+
+
+class Shelf:
+    "A folder where the workers of one service lay down their counts, each in a file of its own."
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.mine = folder, folder / f"{os.getpid()}.json"
+
+    def put(self, counts: Counts) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        aside = self.mine.with_suffix(".new")
+        aside.write_bytes(msgspec.json.encode(counts))
+        aside.replace(self.mine)
+
+    def others(self) -> list[Counts]:
+        "What the other workers laid down last."
+        files = [path for path in self.folder.glob("*.json") if path != self.mine]
+        return [msgspec.json.decode(path.read_bytes(), type=Counts) for path in files]
