@@ -31,12 +31,12 @@ def shown(value: object, most: int = 40) -> str:
         text = type(value).__name__
     return text if len(text) <= most else text[: most - 1] + "…"
 
-# %% ../nbs/api/00_schema.ipynb #9d72a253
+# %% ../nbs/api/00_schema.ipynb #5b9b2030
 @dataclass(frozen=True)
 class Feature:
     "A numeric column: its name, its unit and the closed range of values that make sense."
     name: str  # column name, a Python identifier
-    unit: str  # unit of every value, e.g. "cm"
+    unit: str  # unit of every value, e.g. "cm"; "" for a pure number
     low: float  # smallest value that is accepted
     high: float  # largest value that is accepted
     description: str  # one sentence for the people who send values
@@ -45,12 +45,13 @@ class Feature:
     @property
     def label(self) -> str:
         "The name as people write it, with the unit: for axes and controls."
-        return f"{self.name.replace('_', ' ')} ({self.unit})"
+        words = self.name.replace("_", " ")
+        return f"{words} ({self.unit})" if self.unit else words
 
     @property
     def expected(self) -> str:
         "The range as a phrase."
-        return f"a number from {self.low:g} to {self.high:g} {self.unit}"
+        return f"a number from {self.low:g} to {self.high:g} {self.unit}".rstrip()
 
 # %% ../nbs/api/00_schema.ipynb #cba7127c
 def fault_of(
@@ -130,11 +131,11 @@ def from_json(data: bytes | str) -> Schema:
     "The schema back from `to_json`; raises `msgspec.ValidationError` where it is none."
     return msgspec.json.decode(data, type=Schema)
 
-# %% ../nbs/api/00_schema.ipynb #f318e5ca
+# %% ../nbs/api/00_schema.ipynb #bb609327
 def differences(ours: Schema, theirs: Schema) -> list[str]:
     "How two schemas differ for a model, one sentence each; empty when a model of one fits the other."
     def meaning(s: Schema) -> list[str]:
-        return [f"{f.name} in {f.unit}" for f in s.features]
+        return [f.label for f in s.features]
 
     found = []
     if meaning(ours) != meaning(theirs):
