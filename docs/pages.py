@@ -280,13 +280,15 @@ def module_line(module: str, page: Path) -> Cell:
     "Which module this page is."
     there, here = repository(f"iris_nb/{module}.py"), repository(f"nbs/{page.as_posix()}")
     line = f"Module [`iris_nb.{module}`]({there}), exported from [{page.name}]({here})."
-    return new_markdown_cell(f"[{line}]{{.module}}", id="module")
+    return new_markdown_cell(f"[{line}]{{.module}}", id="module", metadata={"made": True})
 
 
 def script(page: Path) -> Cell:
     "What brings plotly.js to a page with figures."
     source = relpath("site/plotly.min.js", page.parent)
-    return new_markdown_cell(f'```{{=html}}\n<script src="{source}"></script>\n```', id="plotly")
+    return new_markdown_cell(
+        f'```{{=html}}\n<script src="{source}"></script>\n```', id="plotly", metadata={"made": True}
+    )
 
 
 def of_code(cell: Cell, module: str | None) -> Iterator[Cell]:
@@ -298,7 +300,11 @@ def of_code(cell: Cell, module: str | None) -> Iterator[Cell]:
         yield from exported(cell, module)
         return
     cell.source = without_ours(cell.source)
+    prose = ["".join(o.data["text/markdown"]) for o in cell.outputs if "text/markdown" in o.get("data", {})]
+    cell.outputs = [o for o in cell.outputs if "text/markdown" not in o.get("data", {})]
     yield cell
+    for text in prose:  # as a cell of its own it is found by search and listed beside the page
+        yield new_markdown_cell(text, metadata={"made": True})
 
 
 def module_of(nb: Any) -> str | None:
@@ -326,7 +332,7 @@ def page_of(path: Path) -> Any:
         else:
             cells.append(cell)
     for cell in cells:
-        if cell.cell_type == "markdown" and cell.get("id") not in ("plotly", "module"):
+        if cell.cell_type == "markdown" and not cell.metadata.get("made"):
             cell.source = with_links(cell.source, page, module)
     nb.cells = cells
     nb.metadata.pop("widgets", None)

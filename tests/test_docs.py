@@ -1,0 +1,423 @@
+"""What is written is true: links lead somewhere, everything that exists is described, and nothing else is."""
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from os.path import normpath
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import nbformat
+import pytest
+import yaml
+
+from docs import build
+from docs.pages import (
+    DIRECTIVE,
+    LINK,
+    NBS,
+    OURS,
+    ROOT,
+    directives,
+    html_name,
+    module_of,
+    modules,
+    names,
+    notebooks,
+    outside_code,
+    page_of,
+    pages_of_modules,
+    title_of,
+)
+
+NOTEBOOKS = notebooks()
+TEXTS = sorted(ROOT.glob("*.md"))
+by_path = {"ids": lambda p: str(p.relative_to(ROOT))}
+HEADING = re.compile(r"^(#{1,6})\s+(.+?)\s*(?:\{#([\w.-]+)[^}]*\})?\s*$", re.M)
+AMERICAN = re.compile(
+    r"\b(behaviors?|colors?|colored|gr[a]y|center(ed)?|analy[z]e[ds]?|labeled|labeling|modeling|neighbors?|favorites?"
+    r"|normaliz\w+|optimiz\w+|recogniz\w+|organiz\w+|summariz\w+|serializ\w+|utiliz\w+|initializ\w+|canceled)\b",
+    re.I,
+)
+
+
+@cache
+def read(path: Path) -> Any:
+    return nbformat.read(path, 4)
+
+
+@cache
+def page(path: Path) -> Any:
+    return page_of(path)
+
+
+def prose_of(path: Path) -> Iterator[str]:
+    "What a person wrote in a notebook or a Markdown file, without code blocks."
+    cells = [c.source for c in read(path).cells if c.cell_type == "markdown"] if path.suffix == ".ipynb" else None
+    for text in cells if cells is not None else [path.read_text(encoding="utf-8")]:
+        yield "".join(part for is_prose, part in outside_code(text) if is_prose)
+
+
+def slug(heading: str) -> str:
+    "The anchor that Pandoc gives a heading."
+    plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).replace("`", "").replace("*", "").lower()
+    kept = re.sub(r"[^\w\s.-]", "", plain)
+    return re.sub(r"^[^a-z]+", "", re.sub(r"\s+", "-", kept.strip()))
+
+
+@cache
+def anchors(path: Path) -> set[str]:
+    "Where a link into the page of a notebook, or into a text, may lead."
+    texts = [c.source for c in page(path).cells if c.cell_type == "markdown"] if path.suffix == ".ipynb" else []
+    found = set[str]()
+    for text in texts or prose_of(path):
+        found |= {given or slug(title) for _, title, given in HEADING.findall(text)}
+        found |= set(re.findall(r"\{#([\w.-]+)", text))
+    return found
+
+
+# ---- pages -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, **by_path)
+def test_a_page_has_a_title_and_a_promise(path):
+    title, promise = title_of(read(path))
+    assert title
+    assert promise.endswith((".", "?")), "the promise is the line behind '> '"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, **by_path)
+def test_a_page_is_a_notebook_that_quarto_can_read(path):
+    nbformat.validate(page(path))
+    front = page(path).cells[0]
+    assert front.cell_type == "raw"
+    matter = yaml.safe_load(front.source.strip("-\n"))
+    assert matter["output-file"] == Path(html_name(path)).name
+    for cell in page(path).cells:
+        if cell.cell_type == "code":
+            ours = [m[1] for line in cell.source.splitlines() if (m := DIRECTIVE.match(line)) and m[1] in OURS]
+            assert not ours
+            assert "hide" not in directives(cell.source)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, **by_path)
+def test_nothing_a_person_wrote_is_lost_on_the_page(path):
+    words = {w for text in prose_of(path) for w in re.findall(r"\w{4,}", re.sub(r"\([^)\s]*\)", "", text))}
+    shown = " ".join(c.source for c in page(path).cells if c.cell_type != "code")
+    assert not {w for w in words if w not in shown}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, **by_path)
+def test_a_page_loads_nothing_from_elsewhere(path):
+    for cell in page(path).cells:
+        texts = [cell.source] if cell.cell_type == "markdown" else []
+        texts += ["".join(o.get("data", {}).get("text/html", "")) for o in cell.get("outputs", [])]
+        for text in texts:
+            assert not re.search(r"<(script|link|img|iframe)[^>]+(src|href)=.https?:", text)
+            assert not re.search(r"!\[[^\]]*\]\(https?:", text)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, **by_path)
+def test_a_lesson_shows_no_warning(path):
+    heard = [o.text for c in read(path).cells for o in c.get("outputs", []) if o.get("name") == "stderr"]
+    assert not [text for text in heard if "arning" in text or "WARNING" in text]
+
+
+@pytest.mark.parametrize("path", [*NOTEBOOKS, *TEXTS], **by_path)
+def test_the_spelling_is_british(path):
+    for text in prose_of(path):
+        plain = re.sub(r"`[^`]*`|\]\([^)]*\)|https?://\S+", "", text)
+        assert not [m[0] for m in AMERICAN.finditer(plain)]
+
+
+def test_two_pages_never_share_an_address():
+    addresses = [html_name(p.relative_to(NBS)) for p in NOTEBOOKS]
+    assert len(set(addresses)) == len(addresses)
+
+
+# ---- names -------------------------------------------------------------------------------------------------------
+
+
+def test_every_module_has_a_page():
+    assert set(modules()) == set(pages_of_modules())
+
+
+@pytest.mark.parametrize("module", modules())
+def test_every_exported_name_is_documented(module):
+    assert not [n.short for n in names().values() if n.module == module and "." not in n.short and not n.doc]
+
+
+@pytest.mark.parametrize("path", [p for p in NOTEBOOKS if p.parent.name == "api"], **by_path)
+def test_every_exported_name_has_its_heading_where_search_finds_it(path):
+    module, level, found = module_of(read(path)), 1, set()
+    for cell in page(path).cells:
+        for hashes, title, given in HEADING.findall(cell.source) if cell.cell_type == "markdown" else []:
+            if given and ".api" in cell.source:
+                assert level >= 2, f"Quarto indexes {title} only below a heading of level 2"
+                found.add(given)
+            level = len(hashes)
+    assert {n.anchor for n in names().values() if n.module == module and "." not in n.short} == found
+
+
+def test_the_link_to_the_source_leads_to_the_definition():
+    name = names()["schema.fault_of"]
+    line = (ROOT / "iris_nb/schema.py").read_text().splitlines()[name.line - 1]
+    assert line.startswith("def fault_of(")
+    assert name.source.endswith(f"iris_nb/schema.py#L{name.line}")
+
+
+# ---- links -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", [*NOTEBOOKS, *TEXTS], **by_path)
+def test_every_link_leads_somewhere(path):
+    broken = []
+    for text in prose_of(path):
+        for image, label, target in LINK.findall(text):
+            file, _, anchor = unquote(target).partition("#")
+            if re.match(r"(https?|mailto):", target):
+                continue
+            there = Path(normpath(path.parent / file)) if file else path
+            if not there.exists() or not there.is_relative_to(ROOT):
+                broken.append(f"{target}: there is no such file")
+            elif anchor and there.suffix in (".ipynb", ".md") and anchor not in anchors(there):
+                broken.append(f"{target}: there is no such heading")
+            if image and len(label) < 10:
+                broken.append(f"{target}: say what the picture shows")
+    assert not broken
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, **by_path)
+def test_every_link_of_a_page_leads_somewhere(path):
+    "The links that pages.py makes: to names, and to the repository."
+    pages = {html_name(p.relative_to(NBS)): p for p in NOTEBOOKS}
+    here, broken = html_name(path.relative_to(NBS)), []
+    about = re.compile(rf"{re.escape(build.settings()['git_url'])}/(?:blob|tree)/[^/]+/([^#]+)")
+    for cell in page(path).cells:
+        for _, _, target in LINK.findall(cell.source) if cell.cell_type == "markdown" else []:
+            if (found := about.match(target)) and not (ROOT / found[1]).exists():
+                broken.append(target)
+            file, _, anchor = target.partition("#")
+            if re.match(r"[a-z]+:", target) or (file and not file.endswith(".html")):
+                continue
+            there = pages.get(normpath(f"{Path(here).parent}/{file}") if file else here)
+            if there is None or (anchor and anchor not in anchors(there)):
+                broken.append(target)
+    assert not broken
+
+
+# ---- the site ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def site() -> dict:
+    return yaml.safe_load((ROOT / "_quarto.yml").read_text())
+
+
+def hrefs(contents: list) -> Iterator[str]:
+    for entry in contents:
+        if isinstance(entry, str):
+            yield entry
+        else:
+            yield from [entry["href"]] if "href" in entry else []
+            yield from hrefs(entry.get("contents", []))
+
+
+def test_every_notebook_is_in_the_sidebar_once(site):
+    listed = sorted(hrefs(site["website"]["sidebar"]["contents"]))
+    assert listed == sorted(p.relative_to(NBS).as_posix() for p in NOTEBOOKS)
+
+
+def test_the_sidebar_is_the_architecture(site):
+    sections = [entry["section"] for entry in site["website"]["sidebar"]["contents"] if "section" in entry]
+    assert sections == ["Guides", "Pipeline", "Library", "Service", "Dashboard"]
+
+
+def test_nbdev_finds_the_sites_description_where_it_looks():
+    assert (NBS / "_quarto.yml").readlink() == Path("../_quarto.yml")
+
+
+def test_the_site_has_all_its_files_and_asks_nobody_for_more(site, tmp_path):
+    build.write_pages(tmp_path / "pages")
+    website, themes = site["website"], site["format"]["html"]["theme"]
+    styles = {style for theme in themes.values() for style in theme if style.endswith(".scss")}
+    for name in (website["favicon"], website["image"], "404.qmd", "_quarto.yml", "nbdev.yml", *styles):
+        assert (tmp_path / "pages" / name).is_file(), name
+    for name in styles:
+        assert "http" not in (NBS / name).read_text()
+    assert "$web-font-path: false" in (NBS / "site/site.scss").read_text()
+    assert "mathml" in site["format"]["html"]["html-math-method"]
+    assert yaml.safe_load((tmp_path / "pages/nbdev.yml").read_text())["project"]["output-dir"] == "_docs"
+
+
+def test_the_page_for_lost_readers_leads_back(site):
+    targets = re.findall(r"\]\(/([^)]+)\)", (NBS / "404.qmd").read_text())
+    assert targets
+    assert set(targets) <= {html_name(p.relative_to(NBS)) for p in NOTEBOOKS}
+
+
+def test_without_quarto_one_sentence_says_what_to_install(monkeypatch, capsys, tmp_path):
+    failed = subprocess.CompletedProcess([], 1)
+    monkeypatch.setattr(build, "PROC", tmp_path / "pages")
+    monkeypatch.setattr(build.shutil, "which", lambda _: None)
+    monkeypatch.setattr(build.subprocess, "run", lambda *_, **__: failed)
+    monkeypatch.setattr("sys.argv", ["build"])
+    assert build.main() == 1
+    said = capsys.readouterr().err
+    assert "https://quarto.org/docs/download" in said
+    assert len(said.splitlines()) == 1
+
+
+# ---- what exists and what is described ---------------------------------------------------------------------------
+
+
+@cache
+def described() -> str:
+    "The README and the guides, prose and code alike."
+    guides = [p for p in NOTEBOOKS if p.parent.name == "guides" or p.stem == "index"]
+    texts = [c.source for p in guides for c in read(p).cells]
+    return "\n".join([*texts, *(p.read_text(encoding="utf-8") for p in TEXTS)])
+
+
+@cache
+def everything_written() -> str:
+    texts = [c.source for p in NOTEBOOKS for c in read(p).cells if c.cell_type == "markdown"]
+    return "\n".join([*texts, described()])
+
+
+@cache
+def routes() -> set[tuple[str, str]]:
+    from serve.app import create_app
+    from serve.settings import Settings
+
+    app = create_app(Settings())
+    return {
+        (method, re.sub(r"\{(\w+):\w+\}", r"{\1}", route.path_format if hasattr(route, "path_format") else route.path))
+        for route in app.routes
+        for method in getattr(route, "methods", ())
+        if method in ("GET", "POST", "PUT", "DELETE", "PATCH")
+    }
+
+
+@cache
+def make_targets() -> set[str]:
+    files = [ROOT / "Makefile", ROOT / "docs.mk", *ROOT.glob("deploy/*.mk")]
+    return {m for f in files if f.exists() for m in re.findall(r"^([a-z][a-z-]*):.*## ", f.read_text(), re.M)}
+
+
+def verbs() -> set[str]:
+    "Every command of iris-nb, groups' commands too: 'train', 'audit verify'."
+    import click
+
+    from iris_nb.cli import cli
+
+    def walk(group: click.Group, before: str) -> Iterator[str]:
+        context = click.Context(group)
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            if isinstance(command, click.Group):
+                yield from walk(command, f"{before}{name} ")
+            else:
+                yield f"{before}{name}"
+
+    return set(walk(cli, ""))
+
+
+@cache
+def variables() -> set[str]:
+    "Every IRIS_ variable that some program of the project knows."
+    from dataclasses import fields
+
+    from serve.settings import Settings
+
+    files = [*ROOT.glob("iris_nb/*.py"), *ROOT.glob("tests/**/*.py"), *ROOT.glob("serve/**/*.py")]
+    files += [ROOT / ".ci/run", ROOT / "Dockerfile", *(p for p in (ROOT / "deploy").rglob("*") if p.is_file())]
+    known = {f"IRIS_{f.name.upper()}" for f in fields(Settings)}
+    for file in files:
+        if file.suffix not in (".db", ".png"):
+            known |= set(re.findall(r"\bIRIS_[A-Z][A-Z_]*[A-Z]\b", file.read_text(encoding="utf-8")))
+    return known
+
+
+def test_every_route_is_described():
+    hidden = {("GET", "/docs/{name}"), ("GET", "/docs/{path}")}
+    missing = {
+        path for _, path in routes() - hidden if not re.search(rf"(?<!\w){re.escape(path)}(?![\w/])", described())
+    }
+    assert not missing
+
+
+def test_every_route_that_is_described_exists():
+    paths = {path for _, path in routes()}
+    named = set(re.findall(r"\b(GET|POST|PUT|DELETE|PATCH) (/[\w/{}.-]*)", everything_written()))
+    assert not {(m, p) for m, p in named if (m, p.rstrip(".")) not in routes() and p.rstrip(".") not in paths}
+
+
+def test_every_setting_is_described():
+    from dataclasses import fields
+
+    from serve.settings import Settings
+
+    assert not {f"IRIS_{f.name.upper()}" for f in fields(Settings) if f"IRIS_{f.name.upper()}" not in described()}
+
+
+def test_every_setting_that_is_described_exists():
+    assert not set(re.findall(r"\bIRIS_[A-Z][A-Z_]*[A-Z]\b", everything_written())) - variables()
+
+
+def test_every_make_target_is_described():
+    assert not {target for target in make_targets() if f"make {target}" not in described()}
+
+
+def test_every_make_target_that_is_described_exists():
+    named = set(re.findall(r"(?:`|^|\$ )make ([a-z][a-z-]+)\b", everything_written(), re.M))
+    assert not named - make_targets()
+
+
+def test_every_verb_of_the_command_line_is_described():
+    assert not {verb for verb in verbs() if f"iris-nb {verb}" not in described()}
+
+
+def test_every_verb_that_is_described_exists():
+    known = verbs()
+    first = {verb.split()[0] for verb in known}
+    named = set(re.findall(r"(?:`|^|\$ |\")iris-nb ([a-z]+)((?: [a-z]+)?)", everything_written(), re.M))
+    groups = {verb.split()[0] for verb in known if " " in verb}
+    wrong = {a for a, _ in named if a not in first}
+    assert not wrong | {a + b for a, b in named if a in groups and b and a + b not in known}
+
+
+def test_every_problem_that_the_service_can_answer_with_is_described():
+    from serve.errors import TABLE
+
+    reference = "".join(str(o) for c in read(NBS / "guides/rest_reference.ipynb").cells for o in c.get("outputs", []))
+    assert not {rule.slug for rule in TABLE.values() if rule.slug not in reference}
+
+
+def test_the_rest_reference_says_what_the_service_says_now():
+    "The stored page is what its cells give today."
+    nb = read(NBS / "guides/rest_reference.ipynb")
+    space: dict[str, Any] = {"display": lambda *_: None}
+    for cell in nb.cells:
+        if cell.cell_type != "code":
+            continue
+        tree = ast.parse(cell.source)
+        last = tree.body.pop() if cell.outputs and isinstance(tree.body[-1], ast.Expr) else None
+        exec(compile(tree, "rest_reference", "exec"), space)
+        if last is not None:
+            value = eval(compile(ast.Expression(last.value), "rest_reference", "eval"), space)
+            stored = "".join(cell.outputs[0].data["text/markdown"])
+            assert value.data == stored, "run nbs/guides/rest_reference.ipynb again"
+
+
+def test_the_readme_is_made_from_the_first_notebook(tmp_path):
+    program = ROOT / "tests/readme.py"
+    if not program.exists() or not (NBS / "index.ipynb").exists():
+        pytest.skip("there is no first notebook yet")
+    import sys
+
+    subprocess.run([sys.executable, program, tmp_path / "README.md"], cwd=ROOT, check=True)
+    assert (tmp_path / "README.md").read_text() == (ROOT / "README.md").read_text(), "run `make readme`"
