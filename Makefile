@@ -48,8 +48,12 @@ lint: $(READY) ## Check style and types.
 browser: $(READY)
 	@python tests/browser.py
 
+README := README.md
 readme: $(READY) ## Write README.md from nbs/index.ipynb.
-	@python tests/readme.py README.md
+	@jupyter nbconvert nbs/index.ipynb --to markdown --stdout --log-level ERROR \
+	  --NbConvertBase.display_data_priority text/markdown --NbConvertBase.display_data_priority text/plain \
+	  | awk '/^```/ {open = !open; if (open && $$0 == "```") $$0 = "```python"} 1' \
+	  | sed -E 's#\]\((api|guides|pipeline|dashboard|images)/#](nbs/\1/#g; s#\]\(\.\./#](#g' | cat -s > $(README)
 
 lock: $(READY) ## Lock every requirement of settings.ini again in constraints.txt.
 	@.uv/bin/uv pip compile --quiet setup.py --all-extras --universal --python-version 3.11 --no-header --no-annotate --upgrade \
