@@ -152,7 +152,7 @@ def prepare(engine: Engine, schema: Schema, read_only: bool) -> None:
         if behind(connection):
             raise AuditError("The audit log is not up to date with this program: start the service once.")
 
-# %% ../nbs/api/07_audit.ipynb #590d2b58
+# %% ../nbs/api/07_audit.ipynb #9bb3e062
 class Log(History):
     "A prediction log that is open for reading and writing."
 
@@ -162,7 +162,7 @@ class Log(History):
         self._errors = errors_of(engine)
 
     def append(self, entries: Sequence[Entry]) -> None:
-        "Write a group in one transaction, committed on return; `AuditError` where that failed. An empty group just tries."
+        "Write a group in one transaction, committed on return; an empty group only tries. `AuditError` if it fails."
         with self._lock, explained(self.where, *self._errors):
             self._writer.append(entries)
 

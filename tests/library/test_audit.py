@@ -552,7 +552,7 @@ def test_a_window_means_the_same_rows_in_pages_and_in_figures(log, window):
 
 @pytest.mark.parametrize("version", ["1", "2", "9"])
 def test_a_filtered_page_looks_at_so_many_rows_and_the_search_goes_on(log, monkeypatch, version):
-    monkeypatch.setattr("iris_nb.history.SEARCH", 7)
+    monkeypatch.setattr("iris_nb.history.LOOKS", (3, 4))
     log.append(entries(100))
     seen, sizes, page = [], [], log.history(limit=4, model_version=version)
     while True:
@@ -577,20 +577,24 @@ def test_figures_over_time_add_up_to_the_summary(log):
     assert [b["count"] for b in later] == [0, 0, 0]
 
 
-def test_a_deep_page_is_found_by_the_index(tmp_path):
+@pytest.mark.parametrize(
+    "window",
+    [{}, {"until": NOON + 90 * SECOND}, {"since": NOON + 9 * SECOND}, {"label": "x"}, {"since": 1, "label": "x"}],
+)
+def test_every_page_is_found_by_the_index_between_two_ends(tmp_path, window):
     with AuditLog.open(tmp_path / "audit.db") as log:
-        log.append(entries(500))
-        asked = []
+        log.append(entries(100))
+        asked, plans = [], []
         log.ask = lambda query, ask=log.ask: (asked.append(query), ask(query))[1]
-        page = log.history(10)
-        asked.clear()
-        log.history(10, before=page.next)
-        (query,) = asked
-        compiled = query.compile(log.engine, compile_kwargs={"literal_binds": True})
-        with log.engine.connect() as connection:
-            plan = [row.detail for row in connection.execute(text(f"EXPLAIN QUERY PLAN {compiled}"))]
-    assert "USING INDEX predictions_by_time ((time,seq)<(?,?))" in plan[0]
-    assert not [step for step in plan if "SCAN" in step or "TEMP" in step]
+        log.history(10, before=f"{NOON + 95 * SECOND}-96-100", **window)
+        for query in asked:
+            compiled = query.compile(log.engine, compile_kwargs={"literal_binds": True})
+            with log.engine.connect() as connection:
+                plans.append([row.detail for row in connection.execute(text(f"EXPLAIN QUERY PLAN {compiled}"))])
+    assert plans
+    for first, *others in plans:
+        assert first.endswith(("predictions_by_time ((time,seq)<(?,?))", "predictions_by_time (time>? AND time<?)"))
+        assert all(step.startswith("SEARCH labels") for step in others)
 
 
 @pytest.mark.parametrize("cursor", ["page 2", "1-2", "1-2-3-4", "-1-2-3", "1-2-" + "9" * 30, "１-2-3", "1-2-3\n"])
