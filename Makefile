@@ -11,7 +11,6 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Nothing of this machine's Python may leak in.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-EXTRAS := serve,train,dashboard,docs,dev,postgres
 READY := .venv/.ready
 
 help: ## List the targets.

@@ -145,10 +145,9 @@ def test_mlflow_has_the_run_its_figure_the_version_and_the_alias(up, answer):
 
 @pytest.mark.slow
 @pytest.mark.browser
-def test_the_dashboard_shows_the_row_in_a_real_browser(up, answer, new_page):
-    page = new_page()
-    page.goto(up.urls["dashboard"])
-    page.get_by_text(answer["prediction_ids"][0][:13]).first.wait_for(timeout=60_000)
+def test_the_dashboard_shows_the_row_in_a_real_browser(up, answer, visit):
+    page = visit(up.urls["dashboard"])
+    page.locator(f"a[data-row='{answer['prediction_ids'][0]}']").wait_for()
 
 
 @pytest.mark.slow
