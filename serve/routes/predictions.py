@@ -22,7 +22,9 @@ Alpha = FromQuery[
 ]
 Partial = FromQuery[Annotated[bool, Parameter(description="Answer the good rows, in their order, and list the bad.")]]
 Limit = FromQuery[Annotated[int, Parameter(ge=1, le=1000, description="Rows on a page.")]]
-Before = FromQuery[Annotated[str | None, Parameter(description="`next` of the page before.")]]
+Before = FromQuery[
+    Annotated[str | None, Parameter(pattern=r"^\d{1,18}(-\d{1,18}){2}$", description="`next` of the page before.")]
+]
 Moment = FromQuery[Annotated[datetime | None, Parameter(description="RFC 3339; `until` itself is not included.")]]
 Share = FromQuery[Annotated[float | None, Parameter(ge=0, le=1, schema_extra={"minimum": 0}, description="Included.")]]
 ANSWERS: Any = {"status_code": 200, "responses": told(400, 401, 413, 415, 429, 503)}
