@@ -46,6 +46,7 @@ def main() -> int:
         backlog=4096,
         backpressure=8192,
         respawn_failed_workers=True,
+        workers_kill_timeout=60,
         log_dictconfig=config(settings.log_level),
     )
     server.serve()

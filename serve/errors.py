@@ -42,6 +42,9 @@ class Unknown(Refused): ...
 class TooLarge(Refused): ...
 
 
+class TooSlow(Refused): ...
+
+
 class NotJson(Refused): ...
 
 
@@ -75,6 +78,7 @@ TABLE: dict[type[Exception], Rule] = {
     AuditConflict: Rule(HTTPStatus.CONFLICT, "conflict", "This contradicts what is known"),
     AuditError: Rule(HTTPStatus.SERVICE_UNAVAILABLE, "log-down", "The prediction log can't be used"),
     BundleError: Rule(HTTPStatus.CONFLICT, "bundle-refused", "The model can't be used"),
+    TooSlow: Rule(HTTPStatus.REQUEST_TIMEOUT, "too-slow", "The request took too long to arrive"),
     TooLarge: Rule(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", "The request is too large"),
     NotJson: Rule(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "not-json", "The body must be JSON"),
     Busy: Rule(HTTPStatus.TOO_MANY_REQUESTS, "busy", "Too many requests"),

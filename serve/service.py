@@ -15,6 +15,7 @@ from iris_nb.audit import AuditLog
 from iris_nb.history import Window
 from iris_nb.schema import shown
 from serve.auth import Keys
+from serve.body import Bodies
 from serve.champion import Champion
 from serve.counts import Shelf
 from serve.engine import Engine
@@ -32,6 +33,7 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.keys = Keys(settings)
+        self.bodies = Bodies(settings.max_body, settings.body_seconds)
         shelf = Shelf(settings.counts) if settings.workers > 1 else None
         self.metrics = Metrics(self.state, shelf)
         audit = partial(AuditLog.open, settings.audit_url, sync=settings.audit_sync, patience=settings.audit_patience)
@@ -61,6 +63,7 @@ class Service:
         "Look after the champion and the log, now and then."
         while True:
             await asyncio.sleep(self.settings.watch_seconds)
+            self.bodies.hurry()
             try:
                 await asyncio.to_thread(self.champion.check)
                 self.metrics.publish()

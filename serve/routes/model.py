@@ -11,7 +11,7 @@ from serve.auth import always_needs_key, needs_key
 from serve.errors import told
 from serve.service import Service
 
-CHANGES: Any = {"guards": [always_needs_key], "status_code": 200, "responses": told(401, 409, 429, 503)}
+CHANGES: Any = {"guards": [always_needs_key], "status_code": 200, "responses": told(401, 408, 409, 413, 415, 429, 503)}
 
 
 @get("/model/info", operation_id="model_info", summary="Its card", guards=[needs_key], responses=told(401, 429, 503))

@@ -27,8 +27,8 @@ Before = FromQuery[
 ]
 Moment = FromQuery[Annotated[datetime | None, Parameter(description="RFC 3339; `until` itself is not included.")]]
 Share = FromQuery[Annotated[float | None, Parameter(ge=0, le=1, schema_extra={"minimum": 0}, description="Included.")]]
-ANSWERS: Any = {"status_code": 200, "responses": told(400, 401, 413, 415, 429, 503)}
-LABELS: Any = {"status_code": 200, "responses": told(400, 401, 404, 409, 413, 429, 503)}
+ANSWERS: Any = {"status_code": 200, "responses": told(400, 401, 408, 413, 415, 429, 503)}
+LABELS: Any = {"status_code": 200, "responses": told(400, 401, 404, 408, 409, 413, 415, 429, 503)}
 LOOKED_UP = told(400, 401, 429, 503)
 
 

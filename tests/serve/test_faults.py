@@ -128,6 +128,13 @@ def test_a_body_that_hides_its_length_is_limited_too(make_client):
     assert make_client(max_body=2000).post("/predict", content=pieces()).status_code == 413
 
 
+def test_a_label_is_limited_like_every_body(make_client):
+    client = make_client(max_body=2000)
+    path = "/predictions/x/label"
+    assert client.post(path, content=b" " * 2001, headers={"content-type": "application/json"}).status_code == 413
+    assert client.post(path, content=b"label", headers={"content-type": "text/plain"}).status_code == 415
+
+
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/xml"])
 def test_another_content_type_is_a_415(client, kind):
     answer = client.post("/predict", content=GOOD, headers={"content-type": kind})

@@ -2,9 +2,7 @@
 
 import json
 import signal
-import socket
 import sqlite3
-import threading
 from functools import partial
 from pathlib import Path
 
@@ -13,55 +11,8 @@ import pytest
 
 from iris_nb.audit import AuditLog
 from iris_nb.schema import SCHEMA
+from tests.serve.load import Load, logged
 from tests.waiting import wait_until
-
-
-class Load(threading.Thread):
-    "Callers that ask one row after the other, and remember what they heard."
-
-    def __init__(self, url: str, callers: int = 8) -> None:
-        super().__init__()
-        self.url, self.callers = url, callers
-        self.ids: list[str] = []
-        self.statuses: list[int] = []
-        self.answers: list[dict] = []
-        self.enough = threading.Event()
-
-    def run(self) -> None:
-        threads = [threading.Thread(target=self._ask) for _ in range(self.callers)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-    def _ask(self) -> None:
-        with httpx.Client(base_url=self.url, timeout=20) as client:
-            while not self.enough.is_set():
-                try:
-                    answer = client.post("/predict", json=SCHEMA.example)
-                except httpx.TransportError:
-                    return
-                self.statuses.append(answer.status_code)
-                if answer.status_code == 200:
-                    found = answer.json()
-                    self.answers.append(found)
-                    self.ids += found["prediction_ids"]
-
-    def heard(self, count: int) -> bool:
-        return len(self.ids) >= count
-
-    def stop(self) -> None:
-        self.enough.set()
-        self.join()
-
-
-def logged(home) -> list[str]:
-    "Every id in the log, with the log's own word that nothing is amiss."
-    with sqlite3.connect(home / "audit.db") as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        found = [key for (key,) in connection.execute("SELECT id FROM predictions")]
-    connection.close()
-    return found
 
 
 def test_it_answers_and_ends_on_sigterm_with_nothing_amiss(live):
@@ -200,18 +151,3 @@ def test_a_full_disk_is_a_503_until_there_is_room(live, home):
 
 def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def test_silent_clients_keep_nobody_waiting(live):
-    service = live()
-    silent = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(300)]
-    try:
-        for i, connection in enumerate(silent):
-            if i % 2:
-                connection.sendall(b"POST /predict HTTP/1.1\r\nhost: a\r\ncontent-length: 50\r\n\r\n{")
-        assert httpx.post(f"{service.url}/predict", json=SCHEMA.example).status_code == 200
-        assert httpx.get(f"{service.url}/health").status_code == 200
-    finally:
-        for connection in silent:
-            connection.close()
-    assert service.stop() == 0

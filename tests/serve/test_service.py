@@ -114,7 +114,7 @@ def test_every_operation_has_an_id_a_summary_and_its_errors(openapi):
         assert operation["summary"]
         assert operation["tags"]
     told = openapi["paths"]["/predict"]["post"]["responses"]
-    assert set(told) == {"200", "400", "401", "413", "415", "429", "503"}
+    assert set(told) == {"200", "400", "401", "408", "413", "415", "429", "503"}
     assert told["400"]["content"]["application/problem+json"]["schema"] == {"$ref": "#/components/schemas/Problem"}
 
 
