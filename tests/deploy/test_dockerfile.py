@@ -1,0 +1,52 @@
+"""The Dockerfile, as far as it can be judged without building it."""
+
+import re
+import subprocess
+from collections.abc import Callable
+from configparser import ConfigParser
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "Dockerfile").read_text()
+
+
+def stages() -> dict[str, str]:
+    "The text of each named stage."
+    return {m[1]: m[0] for m in re.finditer(r"^FROM \S+ AS (\S+)$.*?(?=^FROM |\Z)", TEXT, re.MULTILINE | re.DOTALL)}
+
+
+def test_the_linter_finds_nothing(need: Callable[[str], str]):
+    done = subprocess.run([need("hadolint"), "Dockerfile"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_image_has_an_unprivileged_user_and_becomes_its_program():
+    base = stages()["base"]
+    assert "USER 10001:10001" in base
+    assert 'ENTRYPOINT ["with-secrets"]' in base
+    assert not re.search(r"^(CMD|ENTRYPOINT|HEALTHCHECK.*CMD) +[^\[]", TEXT, re.MULTILINE), (
+        "a shell would catch signals"
+    )
+
+
+def test_the_servers_say_how_they_are():
+    assert all("HEALTHCHECK" in stages()[target] for target in ("serve", "dashboard"))
+
+
+def test_the_labels_repeat_no_wrong_metadata():
+    config = ConfigParser(delimiters=["="])
+    config.read(ROOT / "settings.ini")
+    labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]*)"', TEXT))
+    assert labels["source"] == config["DEFAULT"]["git_url"]
+    assert config["DEFAULT"]["description"].startswith(labels["description"])
+    assert {"title", "description", "source", "licenses", "version", "revision"} <= set(labels)
+
+
+def test_every_file_that_is_copied_exists_and_is_sent():
+    "var/bundles is there after a training only."
+    sent = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    for line in re.findall(r"^COPY (?!.*--from)(.*)$", TEXT, re.MULTILINE):
+        *sources, _ = [word for word in line.split() if not word.startswith("--")]
+        for source in sources:
+            assert any(source == path or source.startswith(f"{path}/") for path in sent), source
+            assert source == "var/bundles" or (ROOT / source).exists(), source

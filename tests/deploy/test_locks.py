@@ -1,0 +1,61 @@
+"""What the images install is what everybody installs, with hashes."""
+
+import re
+from configparser import ConfigParser
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+IMAGES = ("serve", "dashboard", "train")
+FORBIDDEN = {"mlflow", "scikit-learn", "pandas", "papermill", "nbdev", "voila", "jupyterlab", "ipykernel", "notebook"}
+
+
+def pins(name: str) -> dict[str, set[str]]:
+    "For each distribution its pinned lines, without hashes."
+    found: dict[str, set[str]] = {}
+    for line in (ROOT / name).read_text().splitlines():
+        if line and not line.startswith((" ", "#")):
+            requirement = Requirement(line.rstrip(" \\"))
+            pinned = f"{requirement.specifier} {requirement.marker or ''}".strip()
+            found.setdefault(canonicalize_name(requirement.name), set()).add(pinned)
+    return found
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_a_lock_has_the_versions_of_the_constraints(image):
+    everybody = pins("constraints.txt")
+    for name, versions in pins(f"deploy/lock/{image}.txt").items():
+        numbers = {v.split(" ")[0] for v in versions}
+        assert numbers <= {v.split(" ")[0] for v in everybody.get(name, set())}, f"{name}: run `make lock-images`"
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_a_lock_has_what_its_groups_ask_for(image):
+    config = ConfigParser(delimiters=["="])
+    config.read(ROOT / "settings.ini")
+    about = config["DEFAULT"]
+    locked = pins(f"deploy/lock/{image}.txt")
+    for group in ("requirements", f"{image}_requirements", "postgres_requirements"):
+        for text in about[group].split():
+            wanted = Requirement(text)
+            versions = {v.split(" ")[0].removeprefix("==") for v in locked.get(canonicalize_name(wanted.name), set())}
+            assert versions, f"{wanted.name} of {group} is not locked: run `make lock-images`"
+            assert any(wanted.specifier.contains(v, prereleases=True) for v in versions)
+
+
+@pytest.mark.parametrize("image", [*IMAGES, "build"])
+def test_every_locked_file_is_known_by_its_hash(image):
+    blocks = re.split(r"\n(?=\S)", (ROOT / f"deploy/lock/{image}.txt").read_text().strip())
+    assert all(re.search(r"--hash=sha256:[0-9a-f]{64}", block) for block in blocks)
+
+
+def test_the_service_brings_nothing_of_training_or_watching():
+    assert not set(pins("deploy/lock/serve.txt")) & FORBIDDEN
+
+
+def test_the_image_is_made_with_the_uv_of_the_makefile():
+    [made_with] = re.findall(r"\buv==([\d.]+)", (ROOT / "Makefile").read_text())
+    assert pins("deploy/lock/build.txt")["uv"] == {f"=={made_with}"}
