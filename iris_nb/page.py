@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['WINDOWS', 'LIGHTS', 'Piece', 'KNOWN', 'home_folder', 'log_url', 'View', 'view_of', 'query_of', 'state_mark',
            'since_of', 'ago', 'esc', 'note', 'tiles', 'Link', 'listing', 'light', 'plotly_data', 'FigureCard', 'filled',
-           'Panel', 'guarded', 'slider_step', 'sliders']
+           'Panel', 'guarded', 'offer', 'slider_step', 'sliders']
 
 # %% ../nbs/api/14_page.ipynb #f3c3aeba
 import html
@@ -216,6 +216,17 @@ def guarded(panel: Panel, make: Callable[[], Sequence[Piece]]) -> None:
         name = type(error).__name__
         plain = str(error) if name in KNOWN else f"This part could not be drawn ({name}). The others are not concerned."
         panel.fill([note(plain, kind="warn")])
+
+# %% ../nbs/api/14_page.ipynb #20948920
+def offer(control: widgets.Dropdown, names: Sequence[str]) -> None:
+    "Let a list that filters offer all, what there is, and what is chosen now."
+    chosen = control.value
+    kept = [chosen] if chosen and chosen not in names else []
+    options = [("all", ""), *((name, name) for name in [*names, *kept])]
+    if list(control.options) != options:
+        control.offering = True  # a list forgets its choice when its options change; nobody chose anything
+        control.options, control.value = options, chosen
+        control.offering = False
 
 # %% ../nbs/api/14_page.ipynb #150ae2ad
 def slider_step(feature: Feature) -> float:
