@@ -1,4 +1,5 @@
 "Everything it says comes from settings.ini: each group NAME_requirements there becomes the extra NAME."
+
 from configparser import ConfigParser
 from pathlib import Path
 
