@@ -20,6 +20,7 @@ from serve.errors import Busy, NoKey
 from serve.settings import Key, Settings
 
 Connection = ASGIConnection[Any, Any, Any, Any]
+MAY_NEED_KEY: list[dict[str, list[str]]] = [{}, {"key": []}]  # for the documentation of guarded routes
 
 
 def digest_of(secret: bytes) -> str:

@@ -7,17 +7,22 @@ from typing import Any
 
 from litestar import Litestar, MediaType, Request, Response, get
 from litestar.openapi.config import OpenAPIConfig
-from litestar.openapi.spec import Components, SecurityScheme
+from litestar.openapi.spec import Components, SecurityScheme, Tag
 from litestar.params import FromPath
 from litestar.response import File
 from msgspec import Struct
 from msgspec.json import schema_components
 
 import iris_nb
+from iris_nb.schema import SCHEMA
 from serve import wire
 from serve.errors import Unknown
 
-FILES = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")
+FILES = {
+    "swagger-ui.css": "text/css",
+    "swagger-ui-bundle.js": "text/javascript",
+    "favicon-32x32.png": "image/png",
+}
 SCRIPT = """SwaggerUIBundle({url: "/openapi.json", dom_id: "#ui", deepLinking: true, validatorUrl: null})"""
 PAGE = """<!doctype html>
 <html lang="en">
@@ -43,8 +48,9 @@ config = OpenAPIConfig(
     "iris_nb",
     iris_nb.__version__,
     path="/openapi",
+    description=f"Tells which {SCHEMA.row} it is: {', '.join(SCHEMA.classes)}. Every answer is in the audit log.",
     components=Components(security_schemes={"key": KEY}),
-    security=[{}, {"key": []}],
+    tags=[Tag("predictions", "Asked for, looked up, labelled."), Tag("model", "Which one answers."), Tag("service")],
 )
 
 
@@ -59,7 +65,7 @@ async def file(name: FromPath[str]) -> Response[Any] | File:
         return Response(SCRIPT, media_type="text/javascript", headers=CACHED)
     if name not in FILES:
         raise Unknown("There is no such page of the documentation.")
-    return File(static() / name, content_disposition_type="inline", headers=CACHED)
+    return File(static() / name, media_type=FILES[name], content_disposition_type="inline", headers=CACHED)
 
 
 def static() -> Path:

@@ -7,7 +7,7 @@ from litestar import Router, get, post
 from litestar.di import NamedDependency
 
 from iris_nb.bundle import Card
-from serve.auth import always_needs_key, needs_key
+from serve.auth import MAY_NEED_KEY, always_needs_key, needs_key
 from serve.errors import told
 from serve.service import Service
 
@@ -31,4 +31,4 @@ async def rollback(service: NamedDependency[Service]) -> Card:
     return service.engine.answering().card
 
 
-routes = [Router("/", route_handlers=[info, reload, rollback], tags=["model"])]
+routes = [Router("/", route_handlers=[info, reload, rollback], security=MAY_NEED_KEY, tags=["model"])]

@@ -10,7 +10,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, Parameter
 
 from iris_nb.history import Window
 from serve import wire
-from serve.auth import needs_key
+from serve.auth import MAY_NEED_KEY, needs_key
 from serve.door import Ask
 from serve.errors import told
 from serve.history import as_csv, micros_of
@@ -96,6 +96,7 @@ routes = [
         "/",
         route_handlers=[predict, predict_batch, history, prediction, label],
         guards=[needs_key],
+        security=MAY_NEED_KEY,
         tags=["predictions"],
     )
 ]

@@ -12,6 +12,7 @@ from litestar.testing import TestClient
 from iris_nb.schema import SCHEMA
 from serve.app import create_app
 from serve.settings import Settings
+from tests.library.conftest import place, postgres_server  # noqa: F401 (fixtures)
 from tests.serve.live import Live
 
 Client = TestClient[Litestar]

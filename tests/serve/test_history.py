@@ -10,6 +10,12 @@ from iris_nb.schema import SCHEMA
 
 
 @pytest.fixture
+def client(make_client, place):
+    "A service with a log in each kind of database."
+    return make_client(database_url=place)
+
+
+@pytest.fixture
 def asked(client):
     "Nine predictions in three requests; the ids, oldest first."
     low, high = ({f.name: bound(f) for f in SCHEMA.features} for bound in (lambda f: f.low, lambda f: f.high))

@@ -81,6 +81,23 @@ def test_after_a_kill_every_answered_id_is_in_the_log_once(live, home, sync):
         assert log.count() == len(kept)
 
 
+def test_postgres_keeps_what_was_answered_too(live, place):
+    if place.startswith("sqlite"):
+        pytest.skip("tested above")
+    heard: list[str] = []
+    for _ in range(2):
+        service = live(IRIS_DATABASE_URL=place, IRIS_WORKERS="2")
+        load = Load(service.url)
+        load.start()
+        wait_until(partial(load.heard, 100), "callers are answered")
+        service.kill()
+        load.join()
+        heard += load.ids
+    with AuditLog.open(place, read_only=True) as log:
+        assert all(log.get(key) for key in heard)
+        assert log.count() >= len(heard) == len(set(heard))
+
+
 def counted(service, rows: int) -> bool:
     "Whether whichever worker is asked knows of all rows."
     summary = httpx.get(f"{service.url}/metrics", headers={"accept": "application/json"}).json()
