@@ -47,16 +47,17 @@ def distances_table(verdicts: Sequence[drift.Verdict]) -> str:
             for v in verdicts if v.distances]
     return listing("Distances from the training sample", header, rows) if rows else ""
 
-# %% ../nbs/api/15b_judged.ipynb #32f59bf8
+# %% ../nbs/api/15b_judged.ipynb #6466da50
 def feature_pair(reference: Reference, rows: pd.DataFrame, verdict: drift.Verdict) -> list[Piece]:
     "One feature: training against the window, and its distance over time."
     i = reference.schema.names.index(verdict.name)
     feature = reference.schema.features[i]
-    now = charts.then_and_now(reference.X[:, i], rows[feature.name].to_numpy(), feature, verdict.sentence)
+    sentence = verdict.sentence.partition(" By chance")[0]
+    now = charts.then_and_now(reference.X[:, i], rows[feature.name].to_numpy(), feature, sentence)
     past = drift.history(reference, rows, feature)
     above = int((past["value"] > past["threshold"]).sum())
     said = f"{feature.name.replace('_', ' ').capitalize()}: {above} of {len(past)} stretches were beyond chance"
-    return [now, charts.against_threshold(past, said, "KS distance from training")]
+    return [now, charts.against_threshold(past, said, "KS distance")]
 
 # %% ../nbs/api/15b_judged.ipynb #33b6e32c
 def drift_part(
