@@ -23,12 +23,16 @@ class Verb:
     command: str  # where it is, as "module:attribute"
     help: str  # one sentence for the list
 
-# %% ../nbs/api/11_cli.ipynb #843c18f5
+# %% ../nbs/api/11_cli.ipynb #969a3d88
 VERBS = (
     Verb("up", "iris_nb.up:up", "Start the service, the dashboard and MLflow's pages."),
     Verb("wait", "iris_nb.up:wait", "Wait until they answer."),
     Verb("train", "iris_nb.training:train", "Train the candidates; the best may become the champion."),
     Verb("runs", "iris_nb.training:runs", "List the latest runs."),
+    Verb("promote", "iris_nb.training:promote", "Make a version the champion, if the gate agrees."),
+    Verb("rollback", "iris_nb.training:rollback", "Go back to the champion before this one."),
+    Verb("bundle", "iris_nb.inspection:bundle", "Look at a model that is ready to serve, or verify it."),
+    Verb("score", "iris_nb.scoring:score_command", "Answer every row of a file."),
 )
 
 # %% ../nbs/api/11_cli.ipynb #391c8834
@@ -56,9 +60,10 @@ class Verbs(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(verb.name, verb.help) for verb in VERBS])
 
-# %% ../nbs/api/11_cli.ipynb #9e3f1aff
+# %% ../nbs/api/11_cli.ipynb #665709f5
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-             epilog="Exit codes: 0 done; 1 failed; 2 wrongly called; 3 the gate refused; 130 interrupted.")
+             epilog="Exit codes: 0 done; 1 failed; 2 wrongly called; 3 the gate refused; "
+                    "4 done, with faulty rows set aside; 130 interrupted.")
 @click.version_option(package_name="iris-nb", prog_name="iris-nb")
 def cli() -> None:
     """From a notebook to a logged prediction.
