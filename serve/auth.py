@@ -1,14 +1,7 @@
-"""Who is calling: API keys, compared in constant time, each with its own rate.
+"""Who is calling: API keys, compared in constant time, each with its own rate."""
 
-`python -m serve.auth NAME` makes a key. Only its SHA-256 is ever configured: a key has 256 random bits,
-so a quick hash is as good as a slow one.
-"""
-
-import hashlib
 import hmac
 import math
-import secrets
-import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -16,21 +9,12 @@ from typing import Any
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
+from iris_nb.keys import digest_of
 from serve.errors import Busy, NoKey
-from serve.settings import Key, Settings
+from serve.settings import Settings
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 MAY_NEED_KEY: list[dict[str, list[str]]] = [{}, {"key": []}]  # for the documentation of guarded routes
-
-
-def digest_of(secret: bytes) -> str:
-    return hashlib.sha256(secret).hexdigest()
-
-
-def new_key(name: str) -> tuple[str, Key]:
-    "A fresh secret for the caller, and what the service has to know of it."
-    secret = f"iris_{secrets.token_urlsafe(32)}"
-    return secret, Key(name, digest_of(secret.encode()))
 
 
 class Keys:
@@ -77,17 +61,3 @@ def always_needs_key(connection: Connection, handler: BaseRouteHandler) -> None:
     needs_key(connection, handler)
     if not connection.scope["state"]["caller"]:
         raise NoKey("Only callers with a key may do this, and this service has no keys: set IRIS_API_KEYS.")
-
-
-def main(arguments: list[str]) -> int:
-    if len(arguments) != 1 or not arguments[0].isidentifier():
-        print("usage: python -m serve.auth NAME    (letters, digits and _)", file=sys.stderr)
-        return 2
-    secret, key = new_key(arguments[0])
-    print(f"For the caller, shown only now:    X-API-Key: {secret}")
-    print(f"For the service, in IRIS_API_KEYS: {key.name}:{key.digest}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -28,8 +28,9 @@ class Histogram(msgspec.Struct):
         self.total += value
 
     def add_all(self, values: list[float]) -> None:
+        counts, bounds = self.counts, self.bounds
         for value in values:
-            self.counts[bisect_left(self.bounds, value)] += 1
+            counts[bisect_left(bounds, value)] += 1
         self.total += sum(values)
 
     def absorb(self, other: "Histogram") -> None:

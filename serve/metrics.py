@@ -3,6 +3,7 @@
 The counting happens on the busiest path, so it is a few additions; everything else waits until somebody asks.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -44,8 +45,8 @@ class Metrics(Collector):
     def group(self, labels: list[str], confidences: list[float], commit_seconds: float) -> None:
         "Count one committed group; called on the engine's thread."
         mine = self.mine
-        for label in labels:
-            mine.classes[label] = mine.classes.get(label, 0) + 1
+        for label, n in Counter(labels).items():
+            mine.classes[label] = mine.classes.get(label, 0) + n
         mine.confidence.add_all(confidences)
         mine.group_rows.add(len(labels))
         mine.commit_seconds.add(commit_seconds)
