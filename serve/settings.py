@@ -7,17 +7,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from iris_nb.keys import Key
+
 
 class SettingsError(ValueError):
     "The environment asks for something that can't be; the message has one line for each fault."
-
-
-@dataclass(frozen=True)
-class Key:
-    "Who may call: a name for the log, and the SHA-256 of the secret."
-
-    name: str
-    digest: str
 
 
 def words(*allowed: str) -> Callable[[str], str]:
@@ -55,7 +49,7 @@ def listed(text: str) -> tuple[str, ...]:
 def keys(text: str) -> tuple[Key, ...]:
     pairs = [item.partition(":") for item in listed(text)]
     if not all(name and len(digest) == 64 and set(digest) <= set("0123456789abcdef") for name, _, digest in pairs):
-        raise ValueError("name:sha256 pairs with commas between, as `python -m serve.auth NAME` prints them")
+        raise ValueError("name:sha256 pairs with commas between, as `iris-nb key NAME` prints them")
     if len({name for name, _, _ in pairs}) < len(pairs):
         raise ValueError("keys with different names")
     return tuple(Key(name, digest) for name, _, digest in pairs)
@@ -113,7 +107,7 @@ class Settings:
         if not (self.loopback or self.api_keys or self.allow_open):
             raise SettingsError(
                 f"IRIS_HOST={self.host} can be reached from other machines, and no key is asked for: "
-                "set IRIS_API_KEYS (`python -m serve.auth NAME` makes one), or IRIS_ALLOW_OPEN=1 if that is meant"
+                "set IRIS_API_KEYS (`iris-nb key NAME` makes one), or IRIS_ALLOW_OPEN=1 if that is meant"
             )
 
     @classmethod

@@ -94,7 +94,7 @@ def test_secrets_are_made_once_and_hidden_from_others(deployed):
 
 
 def test_the_key_that_it_predicts_with_is_one_that_the_service_knows(deployed):
-    from serve.auth import digest_of
+    from iris_nb.keys import digest_of
 
     secrets = deployed.folder / "secrets"
     used = (deployed.folder / "key").read_text()

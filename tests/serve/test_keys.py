@@ -1,9 +1,11 @@
 """Who may call, and how often."""
 
 import pytest
+from click.testing import CliRunner
 
+from iris_nb.keys import key as make_key
+from iris_nb.keys import new_key
 from serve import auth
-from serve.auth import new_key
 from serve.settings import Settings
 
 ALICE, ALICES = new_key("alice")
@@ -56,9 +58,8 @@ def test_each_key_has_a_rate_of_its_own(make_client, row):
     assert client.post("/predict", json=row, headers=key(BOB)).status_code == 200
 
 
-def test_a_made_key_opens_the_service_it_was_made_for(capsys):
-    assert auth.main(["carol"]) == 0
-    shown = capsys.readouterr().out
+def test_a_made_key_opens_the_service_it_was_made_for():
+    shown = CliRunner().invoke(make_key, ["carol"]).output
     secret, setting = shown.split("X-API-Key: ")[1].split()[0], shown.split()[-1]
     settings = Settings.from_env({"IRIS_API_KEYS": setting})
     assert auth.Keys(settings).caller({b"x-api-key": secret.encode()}) == "carol"
@@ -66,9 +67,8 @@ def test_a_made_key_opens_the_service_it_was_made_for(capsys):
 
 
 @pytest.mark.parametrize("arguments", [[], ["a", "b"], ["no spaces"], ["a:b"]])
-def test_a_key_needs_a_plain_name(arguments, capsys):
-    assert auth.main(arguments) == 2
-    assert "usage" in capsys.readouterr().err
+def test_a_key_needs_a_plain_name(arguments):
+    assert CliRunner().invoke(make_key, arguments).exit_code == 2
 
 
 def test_no_key_is_ever_written_to_the_log_lines(make_client, row, capfd):

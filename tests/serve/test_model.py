@@ -3,8 +3,8 @@
 import pytest
 
 from iris_nb.bundle import champion, point_champion
+from iris_nb.keys import new_key
 from iris_nb.schema import SCHEMA
-from serve.auth import new_key
 from tests.waiting import wait_until
 
 SECRET, KEY = new_key("operator")

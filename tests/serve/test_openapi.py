@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from serve.auth import new_key
+from iris_nb.keys import new_key
 from tests.serve.live import Live
 
 SECRET, KEY = new_key("tester")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from serve.auth import new_key
+from iris_nb.keys import new_key
 from serve.settings import Settings, SettingsError
 
 
