@@ -18,11 +18,21 @@ HEAVY = {"mlflow", "sklearn", "skl2onnx", "onnx", "pandas", "pyarrow", "papermil
 MAY_IMPORT: dict[str, set[str]] = {
     "schema": set(),
     "data": {"schema"},
-    "model": {"schema"},
-    "evaluate": {"schema", "model"},
+    "trees": set(),
+    "model": {"schema", "bundle", "trees"},
+    "evaluate": {"model"},
+    "gate": {"evaluate"},
+    "conformal": {"predict"},
+    "evidence": {"schema", "charts", "evaluate"},
     "bundle": {"schema"},
     "predict": {"schema", "bundle"},
-    "tracking": {"schema", "bundle"},
+    "tracking": {"schema", "bundle", "model"},
+    "runs": {"schema", "tracking"},
+    "cli": set(),
+    "training": {"bundle", "runs", "tracking"},
+    "inspection": {"bundle", "predict", "runs"},
+    "sources": {"schema"},
+    "scoring": {"bundle", "predict", "runs", "sources"},
     "chain": set(),
     "tables": {"schema", "chain"},
     "database": {"tables"},
@@ -44,7 +54,8 @@ def imports(path: Path) -> set[str]:
             found |= {a.name for a in node.names}
         elif isinstance(node, ast.ImportFrom):
             base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
-            found.add(".".join(filter(None, [base, node.module])))
+            origin = ".".join(filter(None, [base, node.module]))
+            found |= {origin} if origin != "iris_nb" else {f"iris_nb.{a.name}" for a in node.names}
     return found
 
 
