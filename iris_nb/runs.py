@@ -108,7 +108,7 @@ class Done:
     run_id: str
     tags: dict[str, str]  # what the notebook said about itself
 
-# %% ../nbs/api/05b_runs.ipynb #7d127337
+# %% ../nbs/api/05b_runs.ipynb #93ccdc0e
 def execute(
     notebook: Path,
     parameters: Mapping[str, Any],
@@ -138,6 +138,9 @@ def execute(
         status = "KILLED"
         raise
     except papermill.exceptions.PapermillExecutionError as error:
+        if error.ename == "KeyboardInterrupt":  # Ctrl-C reaches the notebook too, sometimes first
+            status = "KILLED"
+            raise KeyboardInterrupt from error
         raise RunError(f"Cell {error.exec_count} of {notebook.name} failed with {error.ename}: {error.evalue}\n"
                        f"The notebook as far as it got is at {done}.") from error
     finally:

@@ -6,7 +6,8 @@
 __all__ = ['PIPELINE', 'REFUSED', 'QUICK', 'pipeline_notebook', 'concluded', 'run_to_the_end', 'train', 'runs', 'promote',
            'rollback']
 
-# %% ../nbs/api/11b_training.ipynb #543f345b
+# %% ../nbs/api/11b_training.ipynb #08398e44
+import signal
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -37,10 +38,11 @@ def concluded(tags: Mapping[str, str]) -> int:  # the exit code
     click.echo(f"\n{tags.get('verdict', 'The notebook ended without a verdict.')}")
     return 0 if tags.get("alias") == "champion" else REFUSED
 
-# %% ../nbs/api/11b_training.ipynb #826a702f
+# %% ../nbs/api/11b_training.ipynb #3319c9c5
 def run_to_the_end(name: str, given: Mapping[str, Any], texts: Mapping[str, str]) -> int:  # the exit code
     "Execute a notebook of the pipeline with a progress bar, and print how it ended."
     notebook = pipeline_notebook(name)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as on Ctrl-C, with the run closed
     done = execute(notebook, check_parameters(notebook, given, texts), home_folder())
     code = concluded(done.tags)
     click.echo(f"\nThe executed notebook is {done.notebook}.")
