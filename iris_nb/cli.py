@@ -23,7 +23,7 @@ class Verb:
     command: str  # where it is, as "module:attribute"
     help: str  # one sentence for the list
 
-# %% ../nbs/api/11_cli.ipynb #969a3d88
+# %% ../nbs/api/11_cli.ipynb #2a70a61e
 VERBS = (
     Verb("up", "iris_nb.up:up", "Start the service, the dashboard and MLflow's pages."),
     Verb("wait", "iris_nb.up:wait", "Wait until they answer."),
@@ -33,6 +33,11 @@ VERBS = (
     Verb("rollback", "iris_nb.training:rollback", "Go back to the champion before this one."),
     Verb("bundle", "iris_nb.inspection:bundle", "Look at a model that is ready to serve, or verify it."),
     Verb("score", "iris_nb.scoring:score_command", "Answer every row of a file."),
+    Verb("audit", "iris_nb.auditing:audit", "Verify, export, back up or prune the prediction log."),
+    Verb("key", "iris_nb.keys:key", "Make an API key for a caller."),
+    Verb("dashboard", "iris_nb.dashboard:dashboard", "Start the dashboard alone."),
+    Verb("watch", "iris_nb.watch:watch", "Judge drift and quality once, for a schedule."),
+    Verb("simulate", "iris_nb.simulate:simulate", "Send traffic with a story to the service."),
 )
 
 # %% ../nbs/api/11_cli.ipynb #391c8834
