@@ -91,6 +91,7 @@ class Metrics(Collector):
             "mean_confidence": c.confidence.total / rows if rows else None,
             "classes": {label: n / rows for label, n in sorted(c.classes.items())},
             "audit_failures": c.audit_failures,
+            "mean_group_rows": c.group_rows.total / c.group_rows.count if c.group_rows.count else None,
             **self.state(),
         }
 

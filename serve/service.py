@@ -24,6 +24,7 @@ from serve.history import logged
 from serve.logs import RequestLines
 from serve.metrics import Metrics
 from serve.settings import Settings
+from serve.watched import Watched
 from serve.wire import Fault, Health, Logged, Page
 
 log = logging.getLogger("serve")
@@ -36,6 +37,7 @@ class Service:
         self.bodies = Bodies(settings.max_body, settings.body_seconds)
         shelf = Shelf(settings.counts) if settings.workers > 1 else None
         self.metrics = Metrics(self.state, shelf)
+        self.metrics.registry.register(Watched(settings.home / "watch.json"))
         audit = partial(AuditLog.open, settings.audit_url, sync=settings.audit_sync, patience=settings.audit_patience)
         self.engine = Engine(audit, self.metrics, settings.queue)
         self.champion = Champion(settings.bundles, self.engine)
