@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from iris_nb.bundle import Card, point_champion, write_bundle
 from iris_nb.schema import SCHEMA
 
+pytest_plugins = ["tests.browsing"]
 MakeBundle = Callable[..., Path]
 
 

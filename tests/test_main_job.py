@@ -49,7 +49,13 @@ class Up:
 
     def start(self) -> None:
         self.process = subprocess.Popen(
-            ["make", "up"], cwd=ROOT, env=self.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            ["make", "up"],
+            cwd=ROOT,
+            env=self.environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            process_group=0,
         )
         self.urls: dict[str, str] = {}
         assert self.process.stdout
@@ -62,7 +68,11 @@ class Up:
         raise AssertionError("it ended by itself:\n" + "".join(self.lines))
 
     def stop(self, signum: signal.Signals) -> int:
-        self.process.send_signal(signum)
+        "Ctrl-C reaches every process of the terminal's group, SIGTERM the one that is named."
+        if signum == signal.SIGINT:
+            os.killpg(self.process.pid, signum)
+        else:
+            self.process.send_signal(signum)
         self.lines.append(self.process.communicate(timeout=30)[0])
         return self.process.returncode
 

@@ -16,15 +16,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import uuid_utils
-from playwright.sync_api import expect
 
 from iris_nb.audit import AuditLog, Entry
 from iris_nb.bundle import champion
 from iris_nb.predict import Predictor
 from iris_nb.schema import SCHEMA
-from tests.browser import ARGUMENTS, find
-
-expect.set_options(timeout=60_000)
 
 ROOT = Path(__file__).parents[2]
 MINUTE = 60_000_000
@@ -119,41 +115,3 @@ def flowers(home: Path) -> Callable[..., list[str]]:
         return [e.id for e in entries]
 
     return add
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[object]:
-    from playwright.sync_api import sync_playwright
-
-    path = find()
-    if path is None:
-        wanted = os.environ.get("IRIS_REQUIRE_BROWSER")
-        (pytest.fail if wanted else pytest.skip)("There is no Chromium on this machine, and none could be had.")
-    with sync_playwright() as p:
-        chromium = p.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def visit(browser) -> Iterator[Callable]:
-    "Opens a page, and afterwards sees that it asked no other machine for anything and showed no code."
-    pages, requests = [], []
-
-    def open_(url: str, width: int = 1280):
-        page = browser.new_page(viewport={"width": width, "height": 900})
-        page.set_default_timeout(60_000)
-        page.on("request", lambda request: requests.append(request.url))
-        pages.append(page)
-        page.goto(url)
-        page.wait_for_selector("h1")
-        return page
-
-    yield open_
-    for page in pages:
-        text = page.inner_text("body")
-        assert "Traceback" not in text
-        assert "import " not in text
-        page.close()
-    local = ("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:")
-    assert not [url for url in requests if not url.startswith(local)]

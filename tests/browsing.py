@@ -1,0 +1,49 @@
+"""Fixtures that look at pages in a real browser."""
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser import ARGUMENTS, find
+
+expect.set_options(timeout=60_000)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[object]:
+    from playwright.sync_api import sync_playwright
+
+    path = find()
+    if path is None:
+        wanted = os.environ.get("IRIS_REQUIRE_BROWSER")
+        (pytest.fail if wanted else pytest.skip)("There is no Chromium on this machine, and none could be had.")
+    with sync_playwright() as p:
+        chromium = p.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def visit(browser) -> Iterator[Callable]:
+    "Opens a page, and afterwards sees that it asked no other machine for anything and showed no code."
+    pages, requests = [], []
+
+    def open_(url: str, width: int = 1280):
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        page.set_default_timeout(60_000)
+        page.on("request", lambda request: requests.append(request.url))
+        pages.append(page)
+        page.goto(url)
+        page.wait_for_selector("h1")
+        return page
+
+    yield open_
+    for page in pages:
+        text = page.inner_text("body")
+        assert "Traceback" not in text
+        assert "import " not in text
+        page.close()
+    local = ("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:")
+    assert not [url for url in requests if not url.startswith(local)]
