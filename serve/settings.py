@@ -71,7 +71,7 @@ class Settings:
         "full", "full: on disk; normal: survives a kill", words("full", "normal")
     )
     audit_patience: float = setting(5.0, "seconds to wait for others who write the log", number(float, 0.1, 600))
-    queue: int = setting(20_000, "rows that may wait before callers are sent away with 429", number(int, 1, 10_000_000))
+    queue: int = setting(50_000, "rows that may wait before callers are sent away with 429", number(int, 1, 10_000_000))
     max_rows: int = setting(10_000, "rows that one batch may hold", number(int, 1, 1 << 20))
     max_body: int = setting(4 << 20, "bytes that one request may hold", number(int, 1024, 1 << 30))
     body_seconds: float = setting(20.0, "seconds that a body may take to arrive", number(float, 0.1, 3600))
