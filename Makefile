@@ -6,7 +6,7 @@
 export UV_SYSTEM_CERTS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
--include deploy/targets.mk docs.mk
+-include deploy/targets.mk docs.mk bench/targets.mk
 
 # Nothing of this machine's Python may leak in.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
