@@ -1,0 +1,111 @@
+"""Tables that can't be trained on, and what is said of them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from iris_nb.data import DataError, check, data_hash, load, read_table, remarks, split
+from iris_nb.schema import SCHEMA
+
+FIRST, SECOND = SCHEMA.names[:2]
+
+
+@pytest.fixture
+def frame():
+    return load()
+
+
+def test_the_flowers_that_come_along_are_fit_to_train_on(frame):
+    assert check(frame) == []
+    assert frame.shape == (150, 5)
+    assert frame[SCHEMA.target].value_counts().to_dict() == dict.fromkeys(SCHEMA.classes, 50)
+
+
+def test_the_two_rows_that_other_copies_have_wrong_are_as_fisher_published_them(frame):
+    assert frame.iloc[34].tolist()[:4] == [4.9, 3.1, 1.5, 0.2]
+    assert frame.iloc[37].tolist()[:4] == [4.9, 3.6, 1.4, 0.1]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, -1.0, 1e6])
+def test_a_value_that_no_flower_has_is_named_with_its_row(frame, bad):
+    frame.loc[3, FIRST] = bad
+    (fault,) = check(frame)
+    assert FIRST in fault
+    assert fault.endswith("in row 3.")
+
+
+def test_a_column_of_text_is_one_fault_and_not_a_hundred_and_fifty(frame):
+    frame[FIRST] = frame[FIRST].astype(str)
+    (fault,) = check(frame)
+    assert fault.startswith(f"The column {FIRST} holds ")
+
+
+def test_true_and_false_are_no_measurements(frame):
+    frame[FIRST] = frame[FIRST] > 5
+    assert "holds bool, expected numbers" in check(frame)[0]
+
+
+def test_whole_numbers_are_measurements(frame):
+    frame[FIRST] = frame[FIRST].round().astype(int)
+    assert check(frame) == []
+
+
+def test_every_fault_is_reported_at_once(frame):
+    frame = frame.drop(columns=SECOND)
+    frame.loc[0, FIRST] = np.nan
+    frame.loc[1, FIRST] = 999
+    frame.loc[2, SCHEMA.target] = "oak"
+    faults = check(frame, fewest=50)
+    assert len(faults) == 5
+    assert any("oak" not in f and "not one of" in f and "row 2" in f for f in faults)
+    assert any(f"Only 49 rows are {SCHEMA.classes[0]}; at least 50 are needed." in f for f in faults)
+
+
+def test_a_missing_class_label_is_an_unknown_one(frame):
+    frame[SCHEMA.target] = frame[SCHEMA.target].astype(object)
+    frame.loc[149, SCHEMA.target] = None
+    assert any("row 149" in fault for fault in check(frame))
+
+
+def test_a_table_without_classes_or_rows_is_described(frame):
+    assert check(frame.drop(columns=SCHEMA.target)) == [f"The column {SCHEMA.target} is missing."]
+    assert len(check(frame.iloc[:0])) == 3
+
+
+def test_rows_that_occur_twice_are_remarked(frame):
+    twice = pd.concat([frame, frame.iloc[[0, 0]]])
+    assert remarks(twice) == ["Rows 0 and 150 and 151 are the same.", "Rows 101 and 142 are the same."]
+
+
+def test_the_hash_sees_values_and_order_and_nothing_else(frame):
+    assert data_hash(frame) == data_hash(frame[frame.columns[::-1]].set_index(np.arange(150) * 7))
+    assert data_hash(frame) == "b4eaeed66b4aa114df337ddc56862190cdc25bf3c94c7a2e910f333b2ced2370"
+    changed = frame.copy()
+    changed.loc[0, FIRST] += 1e-9
+    assert data_hash(changed) != data_hash(frame)
+    renamed = frame.copy()
+    renamed.loc[0, SCHEMA.target] = SCHEMA.classes[1]
+    assert data_hash(renamed) != data_hash(frame)
+
+
+def test_a_split_is_stratified_and_the_same_every_time(frame):
+    train, test = split(frame, test_share=0.3, random_state=5)
+    assert test[SCHEMA.target].value_counts().tolist() == [15, 15, 15]
+    assert not set(train.index) & set(test.index)
+    assert split(frame, test_share=0.3, random_state=5)[1].equals(test)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_file_gives_back_the_table_that_was_written(frame, tmp_path, suffix):
+    path = tmp_path / f"table{suffix}"
+    frame.to_csv(path, index=False) if suffix == ".csv" else frame.to_parquet(path)
+    assert data_hash(load(path)) == data_hash(frame)
+
+
+@pytest.mark.parametrize(("name", "content"), [("gone.csv", None), ("empty.csv", b""), ("torn.parquet", b"PAR1 torn")])
+def test_a_file_that_is_no_table_is_one_sentence(tmp_path, name, content):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=f"The table .*{name} can't be read"):
+        read_table(path)

@@ -1,0 +1,183 @@
+"""The numbers that a choice rests on: the reference table, the protocol, the selection, the gate, the coverage."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, f1_score, log_loss, precision_recall_fscore_support
+from sklearn.model_selection import RepeatedStratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from iris_nb.conformal import across_folds, coverage
+from iris_nb.data import arrays, load, split
+from iris_nb.evaluate import cross_validate, cut, estimate, fold_scores, measures, select, share, standard_error, table
+from iris_nb.gate import Facts, from_json, judge, to_json
+from iris_nb.model import CANDIDATES, build, candidate
+
+X, Y = arrays(load())
+LESSONS = Path(__file__).parents[2] / "nbs" / "api"
+
+
+def stored(name: str) -> str:
+    "Everything that a lesson's stored outputs say."
+    outputs = [o for c in nbformat.read(LESSONS / name, 4).cells for o in c.get("outputs", [])]
+    return "\n".join(o.get("text") or o.get("data", {}).get("text/plain", "") for o in outputs)
+
+
+REFERENCE = {
+    "logistic regression": (LogisticRegression(max_iter=1000, random_state=42), [0.9333, 0.9333, 0.9333, 0.9333]),
+    "random forest": (RandomForestClassifier(random_state=42), [0.9000, 0.9024, 0.9000, 0.8997]),
+}
+
+
+@pytest.mark.parametrize("name", REFERENCE)
+def test_the_reference_designs_table_is_reproduced_to_the_digit(name):
+    model, expected = REFERENCE[name]
+    train, test = split(load(), test_share=0.2, random_state=42)
+    said = make_pipeline(StandardScaler(), model).fit(*arrays(train)).predict(arrays(test)[0])
+    precision, recall, f1, _ = precision_recall_fscore_support(arrays(test)[1], said, average="weighted")
+    assert [round(v, 4) for v in (accuracy_score(arrays(test)[1], said), precision, recall, f1)] == expected
+    cells = [f"{value:.2%}" for value in expected]
+    assert re.search(rf"{name} +{' +'.join(cells)}", stored("03_evaluate.ipynb"))
+
+
+def test_the_lesson_reads_the_reference_table_honestly():
+    said = stored("03_evaluate.ipynb")
+    assert "28 of 30 right" in said
+    assert "27 of 30 right" in said
+    assert "p = 1.00" in said
+
+
+def test_the_lesson_shows_the_selection_the_parity_and_the_coverage():
+    assert "the simplest of these is linear discriminant analysis" in stored("03_evaluate.ipynb")
+    parity = stored("02_model.ipynb")
+    assert all(f"{c.name:24} agrees on 10,150 rows" in parity for c in CANDIDATES)
+    assert re.search(r"0 +0\.05 +0\.95 .*\n1 +0\.10 +0\.90 .*\n2 +0\.20 +0\.80", stored("03c_conformal.ipynb"))
+
+
+@pytest.fixture(scope="module")
+def folds():
+    return cut(Y)
+
+
+@pytest.fixture(scope="module")
+def scores(folds):
+    models = {name: build(candidate(name)) for name in ("logistic_regression", "lda", "qda_shrunk")}
+    P = cross_validate(models, X, Y, folds, jobs=1, progress=False)
+    return {name: fold_scores(p, Y, folds) for name, p in P.items()}
+
+
+def test_the_folds_are_those_of_scikit_learn(folds):
+    plan = list(RepeatedStratifiedKFold(n_splits=10, n_repeats=10, random_state=42).split(X, Y))
+    for r in range(10):
+        for k, part in enumerate(folds.parts(r)):
+            assert set(np.flatnonzero(part)) == set(plan[10 * r + k][1])
+
+
+def test_the_champion_reaches_the_bounds_in_ten_times_repeated_ten_fold_cross_validation(scores):
+    chosen = select(table(scores, [candidate(name) for name in scores], 1 / 9)).name
+    assert chosen == "lda"
+    assert scores[chosen]["accuracy"].mean() >= 0.979
+    assert scores[chosen]["log_loss"].mean() <= 0.057
+
+
+def test_the_reference_model_is_beaten_beyond_noise(scores, folds):
+    d = estimate((scores["logistic_regression"]["log_loss"] - scores["lda"]["log_loss"]).to_numpy(), folds.ratio)
+    assert d.low > 0
+    assert d.p < 0.001
+
+
+def test_one_process_and_many_give_the_same_numbers(folds):
+    few = dataclasses.replace(folds, fold=folds.fold[:2])
+    models = {"lda": build(candidate("lda")), "forest": build(candidate("random_forest"))}
+    one, many = (cross_validate(models, X, Y, few, jobs=jobs, progress=False) for jobs in (1, 2))
+    assert all((one[name] == many[name]).all() for name in models)
+
+
+def test_the_measures_are_those_of_scikit_learn():
+    P = np.random.default_rng(0).dirichlet([1, 1, 1], 150)
+    found = measures(P, Y)
+    assert np.isclose(found["log_loss"], log_loss(Y, P))
+    assert np.isclose(found["macro_f1"], f1_score(Y, P.argmax(1), average="macro"))
+    assert np.isclose(found["brier"], ((P - np.eye(3)[Y]) ** 2).sum(1).mean())
+
+
+def test_being_sure_and_wrong_is_a_finite_loss():
+    assert 36 < measures(np.eye(3)[[0]], np.array([1]))["log_loss"] < 37
+
+
+def test_the_standard_error_is_nadeaus_and_bengios():
+    values = np.random.default_rng(0).normal(size=100)
+    assert np.isclose(standard_error(values, 1 / 9), np.sqrt((1 / 100 + 1 / 9) * values.var(ddof=1)))
+    e = estimate(values, 1 / 9)
+    assert np.isclose(e.p, 2 * stats.t.sf(abs(e.mean / e.error), 99))
+    assert estimate(np.zeros(10), 1 / 9).p == 1
+
+
+def test_an_interval_of_no_successes_starts_at_zero():
+    assert share(0, 10)[1] == 0
+    assert share(10, 10)[2] == 1
+
+
+def test_the_simplest_candidate_within_one_standard_error_wins(scores):
+    compared = table(scores, [candidate(name) for name in scores], 1 / 9)
+    assert compared.index[0] == "qda_shrunk"
+    assert select(compared).name == "lda"
+    alone = compared.assign(within=compared.index == "qda_shrunk")
+    assert select(alone).name == "qda_shrunk"
+    assert "No simpler one" in select(alone).sentence
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("calibrator", [None, across_folds], ids=["set aside", "across folds"])
+def test_prediction_sets_cover_what_they_promise_over_a_thousand_splits(calibrator):
+    options = {"calibrator": calibrator} if calibrator else {}
+    counted = coverage(build(candidate("lda")), X, Y, splits=1000, random_state=7, **options)
+    assert counted["alpha"].tolist() == [0.05, 0.1, 0.2]
+    assert counted["covered"].between(counted["low"], counted["high"]).all()
+
+
+def facts(**changes):
+    losses = np.random.default_rng(0).gamma(0.5, 0.1, 100).tolist()
+    return dataclasses.replace(Facts("m 1", 0.98, 0.01, 0.02, "data", "10 x 10 by 42", 1 / 9, losses), **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"accuracy": 0.5}, "right about 50.0%"),
+        ({"calibration_error": 0.2}, "off by 20.0%"),
+        ({"row_ms": 5.0}, "the budget is 1 ms"),
+        ({"parity": "3 of 10 rows get another class."}, "3 of 10 rows"),
+        ({"log_losses": [v + 0.05 for v in facts().log_losses]}, "worse beyond noise on the same folds"),
+        ({"log_losses": [3.0, 3.1] * 50, "folds": "other"}, "worse beyond noise on other folds"),
+    ],
+)
+def test_the_gate_refuses_with_the_reason(changes, word):
+    verdict = judge(facts(**changes), facts())
+    assert not verdict.passed
+    (against,) = [reason for reason in verdict.reasons if reason.startswith("Against: ")]
+    assert word in against
+
+
+def test_the_gate_names_a_change_of_the_data_and_lets_it_pass():
+    verdict = judge(facts(data_hash="other"), facts())
+    assert verdict.passed
+    assert "The training data is another as for m 1: other, not data." in verdict.reasons
+
+
+@pytest.mark.parametrize("nonsense", [None, 3, facts(log_losses=[]), facts(accuracy=None), facts(row_ms=float("nan"))])
+def test_the_gate_never_raises_and_refuses_what_makes_no_sense(nonsense):
+    assert not judge(nonsense, facts()).passed
+
+
+def test_the_same_model_again_passes():
+    assert judge(facts(), facts()).passed
+    assert judge(from_json(to_json(facts())), facts()).passed

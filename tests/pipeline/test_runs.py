@@ -1,0 +1,151 @@
+"""Notebooks as programs: what is refused before it starts, and what is left of a run however it ends."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from iris_nb.runs import RunError, check_parameters, execute, parameters_of
+from iris_nb.tracking import connect, kept, runs
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent / "notebooks"
+PIPELINE = sorted((ROOT / "nbs" / "pipeline").glob("*.ipynb"))
+names = {"ids": lambda p: p.stem}
+
+# MLflow 3.17 asks SQLAlchemy 2.1 for a way of loading that it deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:sqlalchemy.exc.SADeprecationWarning")
+
+
+def test_an_unknown_parameter_is_an_error_that_lists_those_there_are():
+    with pytest.raises(RunError) as error:
+        check_parameters(HERE / "every_type_of_parameter.ipynb", {"txet": "a"})
+    said = str(error.value)
+    assert "It has no parameter 'txet'." in said
+    assert all(name in said for name in ("text = 'a'  words", "whole = 1", "share = 0.5", "yes = False"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kind"),
+    [
+        ("text", 3, "str"),
+        ("whole", "3", "int"),
+        ("whole", 0.5, "int"),
+        ("whole", True, "int"),
+        ("share", "much", "float"),
+        ("share", True, "float"),
+        ("yes", 1, "bool"),
+        ("yes", None, "bool"),
+    ],
+)
+def test_a_parameter_of_the_wrong_type_is_an_error(name, value, kind):
+    with pytest.raises(RunError, match=f"{name} must be {kind}, got "):
+        check_parameters(HERE / "every_type_of_parameter.ipynb", {name: value})
+
+
+@pytest.mark.parametrize(("name", "text"), [("whole", "many"), ("whole", "1.5"), ("share", "half"), ("yes", "perhaps")])
+def test_a_typed_word_that_means_nothing_is_an_error(name, text):
+    with pytest.raises(RunError, match=f"{name} must be "):
+        check_parameters(HERE / "every_type_of_parameter.ipynb", {}, {name: text})
+
+
+def test_typed_words_become_what_the_defaults_are():
+    texts = {"text": "7", "whole": "7", "share": "7", "yes": "True"}
+    values = check_parameters(HERE / "every_type_of_parameter.ipynb", {}, texts)
+    assert values == {"text": "7", "whole": 7, "share": 7.0, "yes": True}
+
+
+def test_every_wrong_parameter_is_named_at_once():
+    with pytest.raises(RunError) as error:
+        check_parameters(HERE / "every_type_of_parameter.ipynb", {"whole": "3", "txet": 1}, {"yes": "perhaps"})
+    assert str(error.value).count(" must be ") == 2
+    assert "'txet'" in str(error.value)
+
+
+def test_a_notebook_without_the_tag_is_an_error():
+    with pytest.raises(RunError, match="none of its cells is tagged 'parameters'"):
+        parameters_of(HERE / "without_parameters.ipynb")
+
+
+@pytest.mark.parametrize("content", [None, "This is no notebook."])
+def test_what_is_no_notebook_is_an_error(tmp_path, content):
+    path = tmp_path / "train.ipynb"
+    if content:
+        path.write_text(content)
+    with pytest.raises(RunError, match="can't be read"):
+        parameters_of(path)
+
+
+@pytest.mark.parametrize("path", PIPELINE, **names)
+def test_the_parameters_tag_survives_nbdev_clean(path, tmp_path):
+    shutil.copy(ROOT / "settings.ini", tmp_path)
+    (tmp_path / "nbs").mkdir()
+    copy = Path(shutil.copy(path, tmp_path / "nbs"))
+    subprocess.run([Path(sys.executable).parent / "nbdev_clean", "--fname", copy], cwd=tmp_path, check=True)
+    assert parameters_of(copy) == parameters_of(path)
+    tagged = [c for c in nbformat.read(copy, 4).cells if "parameters" in c.metadata.get("tags", [])]
+    assert len(tagged) == 1
+
+
+@pytest.mark.parametrize("path", PIPELINE, **names)
+def test_every_parameter_says_what_it_is_for(path):
+    assert all(about for _, about in parameters_of(path).values())
+
+
+def test_values_reach_the_notebook(tmp_path):
+    done = execute(HERE / "every_type_of_parameter.ipynb", {"text": "b", "share": 2}, tmp_path, progress=False)
+    assert nbformat.read(done.notebook, 4).cells[-1].outputs[0].text == "'b' 1 2 False\n"
+    assert done.notebook.parent == tmp_path / "runs"
+
+
+def test_a_failing_cell_marks_the_run_and_keeps_the_notebook_as_far_as_it_got(tmp_path):
+    with pytest.raises(RunError, match="failed with AssertionError: 3 rows are too many"):
+        execute(HERE / "failing_cell.ipynb", {}, tmp_path, progress=False)
+    tracker = connect(tmp_path)
+    (run,) = runs(tracker)
+    assert run.status == "FAILED"
+    (notebook,) = (tmp_path / "runs").iterdir()
+    text = kept(tracker, run.run_id, f"notebook/{notebook.name}").decode()
+    assert "before the failure" in text
+    assert text == notebook.read_text()
+    assert not nbformat.read(notebook, 4).cells[-1].outputs
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_is_marked_killed_and_leaves_no_process(tmp_path, sent):
+    started, home = tmp_path / "started", tmp_path / "home"
+    code = f"""
+import iris_nb.training as training
+from pathlib import Path
+from iris_nb.cli import main
+training.PIPELINE = Path({str(HERE)!r})
+main(lambda **options: training.run_to_the_end("endless_cell.ipynb", {{"started": {str(started)!r}}}, {{}}))
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "IRIS_HOME": str(home)},
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while not started.exists():
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        time.sleep(0.05)
+    process.send_signal(sent)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Interrupted." in said
+    assert "Traceback" not in said
+    (run,) = runs(connect(home))
+    assert run.status == "KILLED"
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
