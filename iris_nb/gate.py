@@ -61,11 +61,12 @@ class Verdict:
         head = "The gate agrees." if self.passed else "The gate refuses."
         return "\n".join([head, *(f"- {reason}" for reason in self.reasons)])
 
-# %% ../nbs/api/03b_gate.ipynb #00f81881
+# %% ../nbs/api/03b_gate.ipynb #69d253c3
 def own_merits(new: Facts, limits: Limits) -> list[tuple[bool, str]]:
     "What speaks for or against a model by itself."
-    ece = new.calibration_error
+    ece, folds = new.calibration_error, len(new.log_losses)
     return [
+        (folds > 1 and bool(np.isfinite(new.log_losses).all()), f"Its log loss was measured on {folds} folds."),
         (not new.parity, new.parity or "The served model answers as the fitted one does on every row compared."),
         (new.accuracy >= limits.accuracy, f"It is right about {new.accuracy:.1%} of rows it has not seen "
                                           f"(at least {limits.accuracy:.0%} is asked)."),

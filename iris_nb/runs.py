@@ -108,7 +108,7 @@ class Done:
     run_id: str
     tags: dict[str, str]  # what the notebook said about itself
 
-# %% ../nbs/api/05b_runs.ipynb #93ccdc0e
+# %% ../nbs/api/05b_runs.ipynb #fbeb6b21
 def execute(
     notebook: Path,
     parameters: Mapping[str, Any],
@@ -132,7 +132,7 @@ def execute(
     status = "FAILED"
     try:
         papermill.execute_notebook(str(notebook), str(done), values, progress_bar=progress, kernel_name="python3",
-                                   extra_arguments=["--log-level=ERROR"])
+                                   extra_arguments=["--log-level=CRITICAL"])
         status = "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"

@@ -50,16 +50,15 @@ class Tracker:
     experiment: str  # its id
     model: str  # name of the registered model
 
-# %% ../nbs/api/05_tracking.ipynb #e6555f4e
-def connect(
-    home: Path,  # the folder of everything written at run time
-    name: str = SCHEMA.name,  # of the experiment and of the registered model
-) -> Tracker:
-    "Connect to `MLFLOW_TRACKING_URI`, or to a database in `home`, made where there is none."
+# %% ../nbs/api/05_tracking.ipynb #a2ddf308
+def connect(home: Path, name: str = SCHEMA.name) -> Tracker:
+    "Connect to `MLFLOW_TRACKING_URI`, or to a database in `home`; `name` is that of experiment and model."
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     home.mkdir(parents=True, exist_ok=True)
-    address = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home.resolve() / 'mlflow.db'}"
-    mlflow.set_tracking_uri(address)
+    given = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(address := given or f"sqlite:///{home.resolve() / 'mlflow.db'}")
+    if not given:
+        os.environ.pop("MLFLOW_TRACKING_URI", None)  # MLflow has put it there, for a home that may be another one later
     client = mlflow.MlflowClient(address)
     artifacts = (home.resolve() / "artifacts").as_uri() if address.startswith("sqlite:") else None
     if not (found := client.get_experiment_by_name(name)):
