@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qs
@@ -22,15 +23,27 @@ row_decoder = msgspec.json.Decoder(Row)
 batch_decoder = msgspec.json.Decoder(Batch)
 
 
+def quick_row(body: bytes) -> Numbers | None:
+    "One row; None where anything about it is odd, and `read_row` has to look closer."
+    # msgspec takes the last of two values with one name. A row has no text in it, so its quotation marks
+    # give a name that stands twice away.
+    if body.count(b'"') == QUOTES:
+        with suppress(msgspec.MsgspecError, RecursionError, ValueError):
+            return msgspec.structs.astuple(row_decoder.decode(body))
+    return None
+
+
+def quick_batch(body: bytes, most: int) -> list[Numbers] | None:
+    "The rows of a batch; None where anything about them is odd."
+    with suppress(msgspec.MsgspecError, RecursionError, ValueError):
+        samples = batch_decoder.decode(body).samples
+        if len(samples) <= most and body.count(b'"') == 2 + QUOTES * len(samples):
+            return [msgspec.structs.astuple(row) for row in samples]
+    return None
+
+
 def read_row(body: bytes) -> Numbers:
     "One row; raises InvalidInput with everything that is wrong with it."
-    # msgspec takes the last of two values with one name. A row has no text in it, so its quotation marks
-    # give a name that stands twice away; whatever is odd goes the thorough way.
-    if body.count(b'"') == QUOTES:
-        try:
-            return msgspec.structs.astuple(row_decoder.decode(body))
-        except (msgspec.MsgspecError, RecursionError, ValueError):
-            pass
     row = parsed(body)
     if errors := row_faults(row, ""):
         raise InvalidInput(summary(errors), errors)
@@ -39,12 +52,6 @@ def read_row(body: bytes) -> Numbers:
 
 def read_batch(body: bytes, most: int) -> list[Numbers]:
     "The rows of a batch; raises InvalidInput with everything that is wrong with them."
-    try:
-        samples = batch_decoder.decode(body).samples
-        if len(samples) <= most and body.count(b'"') == 2 + QUOTES * len(samples):
-            return [msgspec.structs.astuple(row) for row in samples]
-    except (msgspec.MsgspecError, RecursionError, ValueError):
-        pass
     rows, rejected = sorted_out(body, most)
     if rejected:
         raise all_faults(rejected)

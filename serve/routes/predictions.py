@@ -14,7 +14,7 @@ from serve.auth import MAY_NEED_KEY, needs_key
 from serve.door import Ask
 from serve.errors import told
 from serve.history import as_csv, micros_of
-from serve.reading import ALPHA, read_batch, read_partial, read_row, wishes_of
+from serve.reading import ALPHA, quick_batch, quick_row, read_batch, read_partial, read_row, wishes_of
 from serve.service import Service
 
 Alpha = FromQuery[
@@ -34,16 +34,21 @@ LOOKED_UP = told(400, 401, 429, 503)
 
 async def one(service: Service, ask: Ask) -> wire.Answer:
     "How `predict` is answered."
-    return await service.engine.predict([read_row(ask.body)], ask.call, wishes_of(ask.query).alpha)
+    wishes = wishes_of(ask.query)
+    if (row := quick_row(ask.body)) is None:
+        row = await asyncio.to_thread(read_row, ask.body)
+    return await service.engine.predict([row], ask.call, wishes.alpha)
 
 
 async def many(service: Service, ask: Ask) -> wire.Answer:
     "How `predict_batch` is answered."
     wishes, most = wishes_of(ask.query), service.settings.max_rows
-    if not wishes.partial:
-        return await service.engine.predict(read_batch(ask.body, most), ask.call, wishes.alpha)
-    rows, rejected = read_partial(ask.body, most)
-    return wire.with_rejected(await service.engine.predict(rows, ask.call, wishes.alpha), rejected)
+    if wishes.partial:
+        good, rejected = await asyncio.to_thread(read_partial, ask.body, most)
+        return wire.with_rejected(await service.engine.predict(good, ask.call, wishes.alpha), rejected)
+    if (rows := quick_batch(ask.body, most)) is None:
+        rows = await asyncio.to_thread(read_batch, ask.body, most)
+    return await service.engine.predict(rows, ask.call, wishes.alpha)
 
 
 @post("/predict", lean=one, operation_id="predict", summary="Classify one row", **ANSWERS)

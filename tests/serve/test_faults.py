@@ -14,7 +14,7 @@ from litestar.testing import TestClient
 from iris_nb.schema import SCHEMA, faults_of
 from serve.app import create_app
 from serve.errors import InvalidInput
-from serve.reading import read_batch, read_row
+from serve.reading import quick_batch, quick_row, read_batch, read_row
 from serve.settings import Settings
 
 
@@ -196,14 +196,19 @@ some_rows = st.dictionaries(
 def test_the_quick_way_accepts_what_the_schema_accepts(row):
     body = json.dumps(row).encode()
     expected = faults_of(SCHEMA, row)
+    numbers = () if expected else tuple(float(row[name]) for name in SCHEMA.names)
+    assert (quick_row(body) or ()) == numbers
+    assert (quick_batch(b'{"samples":[%b]}' % body, 10) or [()]) == [numbers]
     for read in (lambda: [read_row(body)], lambda: read_batch(b'{"samples":[%b]}' % body, 10)):
-        numbers, errors = outcome(read)
+        found, errors = outcome(read)
         assert [e.field for e in errors] == [f.field for f in expected]
-        assert numbers == ([] if expected else [tuple(float(row[name]) for name in SCHEMA.names)])
+        assert found == ([] if expected else [numbers])
 
 
 @given(st.binary(max_size=200))
 def test_no_bytes_break_the_reader(body):
+    quick_row(body)
+    quick_batch(body, 10)
     for read in (lambda: [read_row(body)], lambda: read_batch(body, 10)):
         numbers, errors = outcome(read)
         assert numbers or errors
