@@ -1,6 +1,6 @@
 # Everything a person or CI does with this project. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help up train serve dashboard mlflow lab test lint readme lock hooks clean browser
+.PHONY: help up demo train serve dashboard mlflow lab test lint readme lock hooks clean browser
 
 # Company proxies bring certificates of their own; uv looks at the system's only when asked.
 export UV_SYSTEM_CERTS := 1
@@ -17,6 +17,12 @@ help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: $(READY) ## Train a model unless there is one, then start the service, the dashboard and MLflow's pages.
+	@exec iris-nb up
+
+demo: $(READY) ## The same with a lively hour in the log: traffic, a drift half-way, some true classes.
+	@iris-nb train --unless-champion
+	@iris-nb simulate --past 60 --rate 0.2 --drift any 1.3 --onset 0.6 --labels 0.3 --seed 2
+	@iris-nb watch || true
 	@exec iris-nb up
 
 train: $(READY) ## Run the training notebook; a model that passes the gate becomes the champion.

@@ -182,15 +182,15 @@ def report(told: Iterator[tuple[int, bool]], requests: int) -> str:
             answered, refused, right = answered + (status == 200), refused + (status != 200), right + was_right
     return f"{answered:,} answered, {right / max(answered, 1):.0%} of them right; {refused:,} refused."
 
-# %% ../nbs/api/12_simulate.ipynb #2be29328
+# %% ../nbs/api/12_simulate.ipynb #746ec908
 @click.command(epilog="""\b
 Examples:
   iris-nb simulate --rate 20 --seconds 60
   iris-nb simulate --drift FEATURE 1.5 --onset 0.5 --labels 0.2
-  iris-nb simulate --past 60 --drift FEATURE 1.5""")
+  iris-nb simulate --past 60 --drift any 1.5""")
 @click.option("--rate", default=10.0, show_default=True, help="Requests per second.")
 @click.option("--seconds", default=30.0, show_default=True, help="How long.")
-@click.option("--drift", nargs=2, type=(click.Choice(SCHEMA.names), float), help="A feature, and how far in sd.")
+@click.option("--drift", nargs=2, type=(click.Choice((*SCHEMA.names, "any")), float), help="A feature, and sd.")
 @click.option("--onset", default=0.5, show_default=True, help="When the drift begins, as a share of the time.")
 @click.option("--labels", default=0.0, show_default=True, help="Share of rows whose true class comes in.")
 @click.option("--delay", default=5.0, show_default=True, help="Seconds until it does.")
@@ -203,6 +203,7 @@ def simulate(rate: float, seconds: float, drift: tuple[str, float] | None, onset
              faulty: float, url: str | None, key: str, minutes: float | None, seed: int) -> None:
     "Send traffic like the training sample to the service, with a drift if you like."
     feature, size = drift or ("", 0.0)
+    feature = SCHEMA.names[seed % len(SCHEMA.names)] if feature == "any" else feature
     lasting = minutes * 60 if minutes else seconds
     story = Story(max(1, int(rate * lasting)), feature, size, onset, labels, delay, faulty, seed)
     predictor = champion_of(home_folder())

@@ -83,3 +83,19 @@ def test_nothing_is_wider_than_the_window(visit, url, width):
     page = visit(url, width)
     page.wait_for_selector(".js-plotly-plot")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_every_control_has_a_name_and_can_be_reached_by_keyboard(visit, url):
+    page = visit(url)
+    page.wait_for_selector(".sliders .noUi-handle")
+    page.wait_for_selector(".noUi-handle[aria-label]")
+    nameless = """() => [...document.querySelectorAll('select, input, button, [role=slider]')].filter(e =>
+        !e.getAttribute('aria-label') && !(e.labels && e.labels.length) && !e.textContent.trim() &&
+        getComputedStyle(e).display !== 'none').length"""
+    assert page.evaluate(nameless) == 0
+
+
+def test_the_lights_lead_to_their_parts(visit, url):
+    page = visit(url)
+    page.locator(".light", has_text="Drift").click()
+    expect(page.locator("#drift")).to_be_focused()
