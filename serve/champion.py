@@ -6,6 +6,7 @@ from pathlib import Path
 from iris_nb.bundle import BundleError, champion, roll_back
 from iris_nb.predict import Predictor
 from serve.engine import Engine
+from serve.errors import without_places
 
 log = logging.getLogger("serve")
 
@@ -28,19 +29,19 @@ class Champion:
                 log.info("a champion took over", extra={"bundle": folder.name})
             self.fault = ""
         except (BundleError, OSError, ValueError) as error:
-            self.fault = str(error)
+            self.fault = without_places(error)
             if self.engine.model is None:
                 self.engine.no_model = self.fault
-            raise BundleError(self.fault) from error
+            raise BundleError(str(error)) from error
 
     def check(self) -> None:
         "Like `load`, but what is refused is only noted, once."
         before = self.fault
         try:
             self.load()
-        except BundleError:
+        except BundleError as error:
             if self.fault != before:
-                log.error("the champion is refused", extra={"fault": self.fault})
+                log.error("the champion is refused", extra={"fault": str(error)})
 
     def roll_back(self) -> None:
         "Make the champion before this one answer again; raises BundleError where there is none."

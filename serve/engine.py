@@ -9,7 +9,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import chain
 
 import numpy as np
@@ -19,7 +18,8 @@ from uuid_utils import uuid7
 from iris_nb.audit import AuditLog, Entry
 from iris_nb.predict import Predictor
 from iris_nb.tables import AuditError
-from serve.errors import Busy, Closing, LogDown, NoModel
+from serve.errors import Busy, Closing, LogDown, NoModel, without_places
+from serve.history import stamp_of
 from serve.metrics import Metrics
 from serve.reading import Numbers
 from serve.wire import Answer
@@ -172,7 +172,7 @@ class Engine:
         P = model.probabilities(X)
         labels, probabilities, confidences = model.labels(P), P.tolist(), P.max(axis=1).tolist()
         time_us, now = time.time_ns() // 1000, time.perf_counter()
-        stamp = datetime.fromtimestamp(time_us / 1e6, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        stamp = stamp_of(time_us)
         answers: list[Answer] = []
         entries: list[Entry] = []
         at = 0
@@ -204,7 +204,7 @@ class Engine:
             self.metrics.failure()
             if not self.audit_fault:
                 log.error("the prediction log can't be written", extra={"fault": str(error)})
-            self.audit_fault = str(error)
+            self.audit_fault = without_places(error)
             raise LogDown(self.audit_fault, retry_after=1) from error
 
     def check_audit(self) -> None:
@@ -216,7 +216,7 @@ class Engine:
                 self.audit.append([])
             self.audit_fault = ""
         except AuditError as error:
-            self.audit_fault = str(error)
+            self.audit_fault = without_places(error)
 
 
 def ids(rows: int) -> list[str]:

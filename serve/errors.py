@@ -1,6 +1,7 @@
 """The one table from what can go wrong to what the caller is told (RFC 9457)."""
 
 import logging
+import re
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -98,6 +99,11 @@ def rule_of(error: Exception) -> Rule:
     return Rule(status, status.phrase.lower().replace(" ", "-"), status.phrase)
 
 
+def without_places(error: Exception | str) -> str:
+    "A message with file names instead of paths and addresses: those are for the log, not for callers."
+    return re.sub(r"[^\s'\"]*/([^\s/'\"]*)", r"\1", str(error))
+
+
 def problem_of(error: Exception, request_id: str) -> tuple[Problem, dict[str, str]]:
     "What the caller is told about an error, and the headers that go with it."
     rule = rule_of(error)
@@ -109,6 +115,10 @@ def problem_of(error: Exception, request_id: str) -> tuple[Problem, dict[str, st
         detail = "; ".join(f"{e.field or 'the body'}: expected {e.expected}" for e in errors) or detail
     if rule.status == HTTPStatus.NOT_FOUND and isinstance(error, HTTPException):
         detail = "There is nothing at this path; GET / lists what there is."
+    if isinstance(error, AuditError | BundleError):
+        detail = without_places(error)
+    if rule.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers.setdefault("retry-after", "1")
     if rule.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("unexpected error", exc_info=error, extra={"request_id": request_id})
         detail, errors = "This is our fault. The service's log says more under this request id.", []

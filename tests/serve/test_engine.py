@@ -218,6 +218,9 @@ def test_the_watch_opens_a_log_that_could_not_be_opened_at_first(make_client: Ca
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) >= 1
     assert client.get("/health").json()["database"] == "unavailable"
+    for told in (answer, client.get("/health"), client.get("/predictions/history")):
+        assert told.status_code == 503
+        assert str(home) not in told.text
     (home / "audit.db").rmdir()
     wait_until(lambda: client.get("/health/ready").status_code == 200, "the log is open")
     assert client.post("/predict", json=row).status_code == 200

@@ -102,6 +102,7 @@ def test_reloading_a_broken_champion_is_a_409_that_says_why(client, home):
     answer = client.post("/model/reload", headers=HEADERS)
     assert answer.status_code == 409
     assert "model.onnx" in answer.json()["detail"]
+    assert str(home) not in answer.text
     assert version(client) == "1"
 
 
