@@ -163,11 +163,11 @@ def examine(
     asked = questions(reference, window, rows, level)
     return [verdict(reference, window, str(name), row, level) for name, row in asked.iterrows()]
 
-# %% ../nbs/api/08_drift.ipynb #fb4f9b92
+# %% ../nbs/api/08_drift.ipynb #ddc66466
 def worst(verdicts: Sequence[Verdict]) -> Verdict:
     "The verdict that matters most."
     severity = ("alarm", "unsure", "good")
-    return min(verdicts, key=lambda v: (severity.index(v.state), v.p_value, v.name == "together", -v.statistic))
+    return min(verdicts, key=lambda v: (severity.index(v.state), v.distances is None, v.p_value, -v.statistic))
 
 # %% ../nbs/api/08_drift.ipynb #ab5c8ead
 def history(

@@ -40,7 +40,7 @@ def test_a_log_is_drawn(visit, url):
 
 def test_another_window_shows_other_rows_and_another_address(visit, url):
     page = visit(url)
-    page.get_by_label("Window").select_option("7d")
+    page.get_by_label("Window", exact=True).select_option("7d")
     expect(page.get_by_text("150 in this window")).to_be_visible()
     expect(page).to_have_url(re.compile("window=7d"))
 
@@ -48,12 +48,12 @@ def test_another_window_shows_other_rows_and_another_address(visit, url):
 def test_a_view_can_be_sent_to_somebody(visit, url):
     page = visit(url + "?window=7d")
     expect(page.get_by_text("150 in this window")).to_be_visible()
-    expect(page.get_by_label("Window")).to_have_value("7d")
+    expect(page.get_by_label("Window", exact=True)).to_have_value("7d")
 
 
 def test_a_window_without_rows_says_so(visit, url):
     page = visit(url)
-    page.get_by_label("Window").select_option("1h")
+    page.get_by_label("Window", exact=True).select_option("1h")
     expect(page.get_by_text("Choose a longer window")).to_be_visible()
 
 
