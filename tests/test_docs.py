@@ -274,20 +274,22 @@ def test_without_quarto_one_sentence_says_what_to_install(monkeypatch, capsys, t
 # ---- what exists and what is described ---------------------------------------------------------------------------
 
 
+GUIDES = [p for p in NOTEBOOKS if p.parent.name == "guides" or p.parent == NBS]
+
+
 @cache
 def described() -> str:
     "The README, the guides and what their cells print: tables made from the code count as well."
-    guides = [p for p in NOTEBOOKS if p.parent.name == "guides" or p.stem == "index"]
-    cells = [c for p in guides for c in read(p).cells]
-    outputs = [o for c in cells for o in c.get("outputs", [])]
+    outputs = [o for p in GUIDES for c in read(p).cells for o in c.get("outputs", [])]
     printed = [o.get("text", "") or o.get("data", {}).get("text/markdown", "") for o in outputs]
-    return "\n".join([*(c.source for c in cells), *printed, *(p.read_text(encoding="utf-8") for p in TEXTS)])
+    return "\n".join([written(), *printed])
 
 
 @cache
-def everything_written() -> str:
-    texts = [c.source for p in NOTEBOOKS for c in read(p).cells if c.cell_type == "markdown"]
-    return "\n".join([*texts, described()])
+def written() -> str:
+    "The README, the guides and the prose of all notebooks, as they were typed."
+    texts = [c.source for p in NOTEBOOKS for c in read(p).cells if c.cell_type == "markdown" or p in GUIDES]
+    return "\n".join([*texts, *(p.read_text(encoding="utf-8") for p in TEXTS)])
 
 
 @cache
@@ -306,8 +308,8 @@ def routes() -> set[tuple[str, str]]:
 
 @cache
 def make_targets() -> set[str]:
-    files = [ROOT / "Makefile", ROOT / "docs.mk", *ROOT.glob("deploy/*.mk")]
-    return {m for f in files if f.exists() for m in re.findall(r"^([a-z][a-z-]*):.*## ", f.read_text(), re.M)}
+    listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return set(re.findall(r"^  make ([a-z-]+)", listed, re.M))
 
 
 def verbs() -> set[str]:
@@ -349,7 +351,7 @@ def test_every_route_is_described():
 
 
 def test_every_route_that_is_described_exists():
-    named = set(re.findall(r"\b(GET|POST|PUT|DELETE|PATCH) (/[\w/{}.-]*)", everything_written()))
+    named = set(re.findall(r"\b(GET|POST|PUT|DELETE|PATCH) (/[\w/{}.-]*)", written()))
     assert not {(method, path) for method, path in named if (method, path.rstrip(".")) not in routes()}
 
 
@@ -362,7 +364,7 @@ def test_every_setting_is_described():
 
 
 def test_every_setting_that_is_described_exists():
-    assert not set(re.findall(r"\bIRIS_[A-Z][A-Z_]*[A-Z]\b", everything_written())) - variables()
+    assert not set(re.findall(r"\bIRIS_[A-Z][A-Z_]*[A-Z]\b", written())) - variables()
 
 
 def test_every_make_target_is_described():
@@ -370,7 +372,7 @@ def test_every_make_target_is_described():
 
 
 def test_every_make_target_that_is_described_exists():
-    named = set(re.findall(r"(?:`|^|\$ )make ([a-z][a-z-]+)\b", everything_written(), re.M))
+    named = set(re.findall(r"(?:`|^|\$ )make ([a-z][a-z-]+)\b", written(), re.M))
     assert not named - make_targets()
 
 
@@ -381,7 +383,7 @@ def test_every_verb_of_the_command_line_is_described():
 def test_every_verb_that_is_described_exists():
     known = verbs()
     first = {verb.split()[0] for verb in known}
-    named = set(re.findall(r"(?:`|^|\$ |\")iris-nb ([a-z]+)((?: [a-z]+)?)", everything_written(), re.M))
+    named = set(re.findall(r"(?:`|^|\$ |\")iris-nb ([a-z]+)((?: [a-z]+)?)", written(), re.M))
     groups = {verb.split()[0] for verb in known if " " in verb}
     wrong = {a for a, _ in named if a not in first}
     assert not wrong | {a + b for a, b in named if a in groups and b and a + b not in known}
