@@ -1,0 +1,130 @@
+"""The command line as a whole: quick, plain, and with exit codes that scripts can use."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from iris_nb.bundle import BundleError
+from iris_nb.cli import VERBS, Verb, cli, complain, find, main
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = Path(sys.executable).parent / "iris-nb"
+verbs = pytest.mark.parametrize("verb", VERBS, ids=lambda v: v.name)
+
+
+def call(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([PROGRAM, *words], cwd=ROOT, env={**os.environ, **environ}, capture_output=True, text=True)
+
+
+def commands(command: click.Command) -> list[click.Command]:
+    return list(command.commands.values()) if isinstance(command, click.Group) else [command]
+
+
+def test_help_lists_every_verb_and_the_exit_codes():
+    said = call("--help").stdout
+    assert all(f"  {verb.name} " in said and verb.help in said for verb in VERBS)
+    assert "3 the gate" in said
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys, iris_nb.cli as c; c.cli(['--help'], standalone_mode=False); print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = {name.split(".")[0] for name in done.stderr.split()}
+    assert not loaded & {"mlflow", "sklearn", "pandas", "numpy", "papermill", "onnxruntime", "honcho", "sqlalchemy"}
+
+
+@verbs
+def test_a_verb_says_what_it_does_and_shows_an_example_where_it_takes_words(verb):
+    for command in commands(find(verb)):
+        assert command.help, command.name
+        assert "iris-nb" in (command.epilog or "") or not command.params, command.name
+
+
+@verbs
+def test_a_verbs_module_stays_quiet_about_mlflow_until_it_is_needed(verb):
+    code = f"import sys; from iris_nb.cli import VERBS, find; find(next(v for v in VERBS if v.name == {verb.name!r}))"
+    code += "; print(*sorted(m for m in ('mlflow', 'sklearn', 'papermill') if m in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("words", [["tarin"], ["train", "--qiuck"], ["score"], ["runs", "-n", "few"]], ids=str)
+def test_a_wrong_call_exits_with_2_and_says_what_is_wrong(words):
+    done = call(*words)
+    assert done.returncode == 2
+    assert "Error: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["bundle", "show"], "There is no champion"),
+        (["bundle", "verify", "nowhere"], "There is no folder nowhere"),
+        (["rollback"], "There is no champion before this one"),
+        (["score", "gone.csv", "-o", "out.csv"], "There is no champion yet"),
+        (["train", "-p", "repaets", "2"], "It has no parameter 'repaets'"),
+    ],
+    ids=lambda x: " ".join(x) if isinstance(x, list) else "",
+)
+def test_a_failure_exits_with_1_and_one_sentence(tmp_path, words, said):
+    done = call(*words, IRIS_HOME=str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: ")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "iris_nb.greetings", None)
+    with pytest.raises(click.ClickException, match="'greet' needs "):
+        find(Verb("greet", "iris_nb.greetings:greet", "Say hello."))
+
+
+def test_our_own_errors_are_printed_as_they_are(capsys):
+    assert complain(BundleError("It is broken.")) == 1
+    assert capsys.readouterr().err == "Error: It is broken.\n"
+
+
+def test_a_defect_is_printed_with_a_hint_and_no_traceback(capsys, monkeypatch):
+    monkeypatch.delenv("IRIS_DEBUG", raising=False)
+    with pytest.raises(SystemExit) as end:
+        main(lambda **options: 1 / 0)
+    assert end.value.code == 1
+    said = capsys.readouterr().err
+    assert "ZeroDivisionError: division by zero" in said
+    assert "IRIS_DEBUG=1" in said
+
+
+def test_whoever_asks_for_it_gets_the_whole_story(monkeypatch):
+    monkeypatch.setenv("IRIS_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        main(lambda **options: 1 / 0)
+
+
+def test_an_interrupt_exits_with_130(capsys):
+    def interrupted(**options):
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as end:
+        main(interrupted)
+    assert end.value.code == 130
+
+
+def test_a_commands_exit_code_is_the_programs():
+    with pytest.raises(SystemExit) as end:
+        main(lambda **options: sys.exit(3))
+    assert end.value.code == 3
+
+
+def test_the_version_is_the_packages():
+    import iris_nb
+
+    assert CliRunner().invoke(cli, ["--version"]).output.strip().endswith(iris_nb.__version__)

@@ -1,0 +1,182 @@
+"""Files of rows: nothing lost, nothing half done, the same answers as the service's."""
+
+import csv
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as parquet
+import pytest
+from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from iris_nb.bundle import champion
+from iris_nb.predict import Predictor
+from iris_nb.schema import SCHEMA, fault_of, faults_of
+from iris_nb.scoring import SET_ASIDE, score, score_command
+from iris_nb.sources import ScoreError, fit_rows, numbers, open_source
+
+NAMES = list(SCHEMA.names)
+
+
+@pytest.fixture(scope="module")
+def predictor(bundles):
+    return Predictor.load(champion(bundles))
+
+
+@pytest.fixture(scope="module")
+def rows():
+    low, high = zip(*((f.low, f.high) for f in SCHEMA.features), strict=True)
+    X = np.random.default_rng(0).uniform(low, high, (200_000, len(low))).round(2).clip(low, high)
+    return pd.DataFrame(X, columns=NAMES).assign(note='a, "b"')
+
+
+def write(frame, path):
+    frame.to_csv(path, index=False) if path.suffix == ".csv" else frame.to_parquet(path)
+    return path
+
+
+def read(path):
+    return pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+
+
+@pytest.mark.parametrize("source", [".csv", ".parquet"])
+@pytest.mark.parametrize("target", [".csv", ".parquet"])
+def test_many_chunks_come_back_in_order_with_the_services_answers(predictor, rows, tmp_path, source, target):
+    path, out = write(rows, tmp_path / f"rows{source}"), tmp_path / f"out{target}"
+    tally = score(predictor, path, out, progress=False)
+    answers = read(out)
+    assert (tally.answered, tally.faulty, tally.faults) == (len(rows), 0, None)
+    assert np.allclose(answers[NAMES], rows[NAMES], rtol=0, atol=0)
+    assert (answers["note"] == 'a, "b"').all()
+    P = predictor.probabilities(rows[NAMES].to_numpy())
+    assert np.allclose(answers[[f"probability_{c}" for c in SCHEMA.classes]], P, atol=1e-15)
+    assert answers["predicted"].tolist() == predictor.labels(P)
+    assert np.allclose(answers["confidence"], P.max(axis=1), atol=1e-15)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_every_row_is_either_answered_or_set_aside_with_its_number_and_reason(predictor, rows, tmp_path, suffix):
+    spoiled = rows.copy()
+    bad = np.random.default_rng(1).choice(len(rows), 500, replace=False)
+    spoiled.loc[bad[:250], NAMES[0]] = np.nan
+    spoiled.loc[bad[250:], NAMES[1]] = 999.0
+    tally = score(predictor, write(spoiled, tmp_path / f"rows{suffix}"), tmp_path / "out.parquet", progress=False)
+    assert (tally.answered, tally.faulty) == (len(rows) - 500, 500)
+    aside = pd.read_csv(tally.faults)
+    assert aside["where"].tolist() == [f"row {i + 1}" for i in sorted(bad)]
+    assert aside["reason"].str.contains(f"{NAMES[0]}: expected|{NAMES[1]}: expected").all()
+    kept = read(tmp_path / "out.parquet")[NAMES]
+    assert np.allclose(kept, spoiled.drop(index=bad)[NAMES])
+
+
+def test_lines_with_the_wrong_number_of_fields_are_named_by_their_line(predictor, tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text(",".join(NAMES) + "\n5.1,3.5,1.4,0.2\n5.1,3.5\n6.7,3.0,5.2,2.3\n1,2,3,4,5\n")
+    tally = score(predictor, path, tmp_path / "out.csv", progress=False)
+    assert (tally.answered, tally.faulty) == (2, 2)
+    assert pd.read_csv(tally.faults)["where"].tolist() == ["line 3", "line 5"]
+
+
+def test_the_fault_file_of_an_earlier_run_does_not_stay(predictor, tmp_path, rows):
+    stale = tmp_path / "out.faults.csv"
+    stale.write_text("old")
+    score(predictor, write(rows[:10], tmp_path / "rows.csv"), tmp_path / "out.csv", progress=False)
+    assert not stale.exists()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_table_without_rows_gives_one_without_rows(predictor, rows, tmp_path, suffix):
+    path = write(rows[:0], tmp_path / f"rows{suffix}")
+    assert score(predictor, path, tmp_path / "out.parquet", progress=False).answered == 0
+    assert "predicted" in read(tmp_path / "out.parquet").columns
+
+
+def test_a_table_with_faulty_rows_only_is_all_set_aside(predictor, tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text(",".join(NAMES) + "\n" + "a,b,c,d\n" * 3)
+    tally = score(predictor, path, tmp_path / "out.csv", progress=False)
+    assert (tally.answered, tally.faulty) == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda p: write(pd.DataFrame({"a": [1]}), p / "rows.csv"), "has no column"),
+        (lambda p: p / "gone.csv", "can't be read"),
+        (lambda p: p / "rows.xlsx", "neither a .csv nor a .parquet"),
+        (lambda p: (p / "empty.csv").write_text("") or p / "empty.csv", "can't be read: Empty CSV file"),
+        (lambda p: (p / "torn.parquet").write_bytes(b"PAR1") and p / "torn.parquet", "can't be read"),
+        (lambda p: write(pd.DataFrame({n: [1.0] for n in [*NAMES, "predicted"]}), p / "rows.parquet"), "already"),
+    ],
+)
+def test_a_file_that_can_not_be_scored_is_one_sentence_and_no_output(predictor, tmp_path, make, said):
+    with pytest.raises(ScoreError, match=said):
+        score(predictor, make(tmp_path), tmp_path / "out.csv", progress=False)
+    assert not list(tmp_path.glob("*out*"))
+
+
+def test_a_file_is_not_scored_into_itself(predictor, rows, tmp_path):
+    path = write(rows[:5], tmp_path / "rows.csv")
+    with pytest.raises(ScoreError, match="must be another file"):
+        score(predictor, path, path, progress=False)
+
+
+def test_a_file_that_is_damaged_halfway_leaves_nothing_under_the_outputs_name(predictor, rows, tmp_path):
+    path = tmp_path / "rows.parquet"
+    parquet.write_table(pa.Table.from_pandas(rows), path, row_group_size=20_000)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 5000] = bytes(5000)
+    path.write_bytes(data)
+    with pytest.raises(ScoreError, match="failed: "):
+        score(predictor, path, tmp_path / "out.parquet", progress=False)
+    assert [p.name for p in tmp_path.iterdir()] == ["rows.parquet"]
+
+
+def test_a_file_with_a_byte_order_mark_is_read(predictor, tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text(",".join(NAMES) + "\n5.1,3.5,1.4,0.2\n", encoding="utf-8-sig")
+    assert score(predictor, path, tmp_path / "out.csv", progress=False).answered == 1
+
+
+def test_whole_numbers_and_short_floats_are_numbers(predictor, tmp_path):
+    frame = pd.DataFrame({n: [5, 3] for n in NAMES}).astype({NAMES[0]: "int8", NAMES[1]: "float32"})
+    assert score(predictor, write(frame, tmp_path / "rows.parquet"), tmp_path / "o.csv", progress=False).answered == 2
+
+
+@given(st.lists(st.one_of(st.none(), st.text(max_size=6), st.floats().map(str), st.integers().map(str)), max_size=30))
+def test_a_column_becomes_numbers_whatever_it_holds(texts):
+    found = numbers(pa.array(texts, pa.string()))
+    assert len(found) == len(texts)
+    for text, value in zip(texts, found, strict=True):
+        try:
+            expected = float(text) if text else np.nan
+        except ValueError:
+            expected = np.nan
+        assert value == expected or (np.isnan(value) and np.isnan(expected))
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.floats(allow_nan=True), min_size=len(NAMES), max_size=len(NAMES)))
+def test_the_quick_check_and_the_schemas_agree(values):
+    fit = bool(fit_rows(np.array([values]))[0])
+    assert fit == all(fault_of(f, v) is None for f, v in zip(SCHEMA.features, values, strict=True))
+    assert fit == (not faults_of(SCHEMA, dict(zip(NAMES, values, strict=True))))
+
+
+def test_the_command_counts_faulty_rows_in_its_exit_code(bundles, tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text(",".join(NAMES) + "\n5.1,3.5,1.4,0.2\n5.1,3.5,1.4,\n")
+    words = [str(path), "-o", str(tmp_path / "out.csv"), "--bundle", str(champion(bundles))]
+    done = CliRunner().invoke(score_command, words)
+    assert done.exit_code == SET_ASIDE
+    assert "1 rows answered" in done.output
+    assert "1 faulty rows set aside" in done.output
+    with (tmp_path / "out.faults.csv").open() as file:
+        assert next(csv.reader(file))[:2] == ["where", "reason"]
+
+
+def test_a_source_says_how_many_rows_it_has_where_that_is_known(rows, tmp_path):
+    assert open_source(write(rows[:7], tmp_path / "a.parquet")).rows == 7
+    assert open_source(write(rows[:7], tmp_path / "a.csv")).rows is None

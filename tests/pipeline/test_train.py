@@ -1,0 +1,240 @@
+"""The pipeline from the table to the champion, on a small setting, as the command line runs it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+
+from iris_nb.bundle import champion, read_bundle
+from iris_nb.data import arrays, data_hash, load
+from iris_nb.gate import from_json
+from iris_nb.predict import Predictor
+from iris_nb.schema import SCHEMA
+from iris_nb.tracking import connect, kept, run_of, runs, tags_of, version_of
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = Path(sys.executable).parent / "iris-nb"
+
+# MLflow 3.17 asks SQLAlchemy 2.1 for a way of loading that it deprecates.
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:sqlalchemy.exc.SADeprecationWarning"),
+]
+
+
+def call(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW")} | {"IRIS_HOME": str(home)}
+    return subprocess.run([PROGRAM, *words], cwd=ROOT, env=environ, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def trained(home):
+    "A home with a champion, and what the command said."
+    done = call(home, "train", "--quick")
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def refused(home, trained):
+    "A second training, of the reference design's model, which the gate does not let through."
+    done = call(home, "train", "--quick", "-p", "candidates", "logistic_regression")
+    assert done.returncode == 3, done.stderr
+    return done
+
+
+@pytest.fixture
+def tracker(home):
+    return connect(home)
+
+
+@pytest.fixture
+def first(tracker, trained):
+    "The run of the first training."
+    return run_of(tracker, "1")
+
+
+def test_training_shows_a_bar_and_ends_with_the_verdict(trained):
+    assert "100%" in trained.stderr
+    assert "The gate agrees." in trained.stdout
+    assert "There is no champion to compare it with." in trained.stdout
+    assert "Traceback" not in trained.stderr
+
+
+def test_the_best_model_is_the_champion_in_the_registry_and_in_the_bundles_folder(home, tracker, first):
+    folder = champion(home / "bundles")
+    assert folder.name == f"{SCHEMA.name}_lda-1"
+    assert version_of(tracker, "champion") == read_bundle(folder).card.version == "1"
+    assert read_bundle(folder).card.run_id == first
+
+
+def test_the_bundle_says_where_it_comes_from(home, first):
+    bundle = read_bundle(champion(home / "bundles"))
+    card = bundle.card
+    assert card.data_hash == data_hash(load())
+    assert card.parameters["candidate"] == "lda"
+    assert {"python", "scikit-learn", "onnx", "onnxruntime"} <= set(card.versions)
+    assert {"accuracy", "log_loss", "brier", "macro_f1", "calibration_error"} <= set(card.metrics)
+    assert len(bundle.reference[0]) == len(bundle.scores) == 150
+    assert len(bundle.golden[0]) >= 50
+
+
+def test_the_predictor_answers_from_it(home, first):
+    predictor = Predictor.load(champion(home / "bundles"))
+    X, y = arrays(load())
+    assert (predictor.probabilities(X).argmax(axis=1) == y).mean() > 0.97
+
+
+def test_the_run_has_all_that_its_users_look_for(tracker, first):
+    run = tracker.client.get_run(first)
+    assert run.info.status == "FINISHED"
+    assert {"candidate", "splits", "repeats", "random_state", "rows", "data"} <= set(run.data.params)
+    assert {"accuracy", "log_loss", "brier", "macro_f1", "calibration_error", "row_ms"} <= set(run.data.metrics)
+    tags = tags_of(tracker, first)
+    assert tags["data_hash"] == data_hash(load())
+    assert tags["notebook"] == "20_train.ipynb"
+    assert tags["random_state"] == "42"
+    assert tags["alias"] == "champion"
+    assert len(tags["git_commit"].rstrip("+")) == 40 or tags["git_commit"] == "unknown"
+    (data,) = run.inputs.dataset_inputs
+    assert data.dataset.name == SCHEMA.name
+    assert "discriminant analysis" in run.data.tags["mlflow.note.content"]
+
+
+def test_every_candidate_has_a_run_of_its_own(tracker, first):
+    found = tracker.client.search_runs([tracker.experiment], f"tags.`mlflow.parentRunId` = '{first}'")
+    assert {run.data.params["candidate"] for run in found} == {"logistic_regression", "lda", "qda_shrunk"}
+    assert all({"accuracy", "log_loss", "log_loss_low", "p"} <= set(run.data.metrics) for run in found)
+    assert {run.info.status for run in found} == {"FINISHED"}
+
+
+def test_the_evidence_is_one_page_that_asks_the_network_for_nothing(tracker, first):
+    page = kept(tracker, first, "evidence.html").decode()
+    assert page.count("<h2>") == 5
+    assert "<link" not in page
+    assert "<script src" not in page
+
+
+def test_the_executed_notebook_is_kept_twice(home, tracker, first):
+    (path,) = [p for p in (home / "runs").glob("*-train.ipynb") if first in p.read_text()]
+    assert kept(tracker, first, f"notebook/{path.name}") == path.read_bytes()
+    cells = nbformat.read(path, 4).cells
+    assert not [o for c in cells for o in c.get("outputs", []) if o.output_type == "error"]
+    assert "cross-validating: 100%" in path.read_text()
+
+
+ASK = """
+import sys, mlflow, pandas
+mlflow.set_tracking_uri(sys.argv[1])
+model = mlflow.pyfunc.load_model(sys.argv[2])
+assert model.metadata.saved_input_example_info
+rows = pandas.read_csv(sys.argv[3])[model.metadata.signature.inputs.input_names()]
+model.predict(rows).to_csv(sys.argv[4], index=False)
+"""
+
+
+def test_the_registered_model_is_asked_with_a_frame_and_answers_with_names(home, first, tmp_path):
+    "As somebody does it who has MLflow and not this project."
+    load().to_csv(tmp_path / "rows.csv", index=False)
+    words = [
+        f"sqlite:///{home}/mlflow.db",
+        f"models:/{SCHEMA.name}@champion",
+        tmp_path / "rows.csv",
+        tmp_path / "out.csv",
+    ]
+    subprocess.run([sys.executable, "-c", ASK, *words], cwd=tmp_path, check=True, capture_output=True)
+    answers = pd.read_csv(tmp_path / "out.csv")
+    assert tuple(answers.columns) == SCHEMA.classes
+    expected = Predictor.load(champion(home / "bundles")).probabilities(arrays(load())[0])
+    assert np.allclose(answers, expected, atol=1e-12)
+
+
+def test_there_is_nothing_to_do_where_there_is_a_champion(home, trained):
+    again = call(home, "train", "--unless-champion")
+    assert again.returncode == 0
+    assert again.stdout == f"{SCHEMA.name}_lda-1 is the champion; nothing to do.\n"
+
+
+def test_the_gate_refuses_a_worse_model_and_everything_stays_as_it_was(home, tracker, refused):
+    assert "The gate refuses." in refused.stdout
+    assert "worse beyond noise on the same folds" in refused.stdout
+    assert version_of(tracker, "champion") == "1"
+    assert version_of(tracker, "challenger") == "2"
+    assert champion(home / "bundles").name == f"{SCHEMA.name}_lda-1"
+    assert (home / "bundles" / f"{SCHEMA.name}_logistic_regression-2").is_dir()
+
+
+def test_a_refused_model_is_refused_again_when_it_is_to_be_promoted(home, tracker, refused):
+    done = call(home, "promote", "challenger")
+    assert done.returncode == 3
+    assert "The gate refuses." in done.stdout
+    assert version_of(tracker, "champion") == "1"
+
+
+def test_a_version_is_fetched_from_the_registry_promoted_and_rolled_back(home, tracker, refused):
+    bundles = home / "bundles"
+    lax = from_json(kept(tracker, run_of(tracker, "1"), "facts.json"))
+    tracker.client.log_text(run_of(tracker, "2"), json.dumps({**vars(lax), "name": "as good"}), "facts.json")
+    shutil.rmtree(bundles / f"{SCHEMA.name}_logistic_regression-2")
+    done = call(home, "promote", "2")
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert champion(bundles).name == f"{SCHEMA.name}_logistic_regression-2"
+    assert version_of(tracker, "champion") == "2"
+    assert version_of(tracker, "challenger") == ""
+    back = call(home, "rollback")
+    assert back.returncode == 0, back.stderr
+    assert champion(bundles).name == f"{SCHEMA.name}_lda-1"
+    assert version_of(tracker, "champion") == "1"
+    assert call(home, "rollback").returncode == 1
+
+
+def test_the_list_of_runs_tells_what_happened(home, refused):
+    said = call(home, "runs").stdout
+    assert "FINISHED" in said
+    assert "logistic_regression" in said
+    assert "version 1" in said
+
+
+def test_a_faulty_table_is_refused_with_its_rows_and_nothing_is_registered(home, tracker, trained, tmp_path):
+    table = load()
+    table.loc[7, SCHEMA.names[0]] = 99
+    table.to_csv(tmp_path / "table.csv", index=False)
+    before = [run.version for run in runs(tracker)]
+    done = call(home, "train", "--quick", "-p", "data", str(tmp_path / "table.csv"))
+    assert done.returncode == 1
+    assert f"{SCHEMA.names[0]} is not a number from 1 to 15 cm in row 7." in done.stderr
+    assert "Traceback" not in done.stderr
+    (latest, *others) = runs(tracker)
+    assert latest.status == "FAILED"
+    assert [run.version for run in others] == before
+
+
+def test_a_misspelt_parameter_starts_nothing(home, tracker, trained):
+    before = len(runs(tracker))
+    done = call(home, "train", "-p", "repaets", "2")
+    assert done.returncode == 1
+    assert "repeats = 10" in done.stderr
+    assert len(runs(tracker)) == before
+
+
+def test_no_process_is_left_behind(home, trained):
+    left = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdecimal() and f"IRIS_HOME={home}".encode() in (entry / "environ").read_bytes():
+                left.append((entry / "cmdline").read_bytes())
+        except OSError:
+            continue
+    assert not left
