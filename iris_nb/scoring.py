@@ -32,13 +32,14 @@ from .predict import Predictor
 from .runs import home_folder
 from .sources import ScoreError, Source, answer_names, fit_rows, numbers, open_source, reason
 
-# %% ../nbs/api/11d_scoring.ipynb #755306bd
+# %% ../nbs/api/11d_scoring.ipynb #59429596
 def answer_columns(
     predictor: Predictor,
     X: NDArray[np.float64],  # rows that are fit, shape (rows, features)
 ) -> dict[str, pa.Array]:
     "The class of each row, its probability, and those of all classes."
-    P, classes = predictor.probabilities(X), pa.array(predictor.schema.classes)
+    classes = pa.array(predictor.schema.classes)
+    P = predictor.probabilities(X) if len(X) else np.empty((0, len(classes)))
     label = pa.DictionaryArray.from_arrays(pa.array(P.argmax(axis=1).astype(np.int8)), classes)
     columns = [label, pa.array(P.max(axis=1)), *(pa.array(P[:, k]) for k in range(P.shape[1]))]
     return dict(zip(answer_names(predictor.schema), columns, strict=True))
