@@ -61,8 +61,8 @@ readme: $(READY) ## Write README.md from nbs/index.ipynb.
 	  | sed -E 's#\]\((api|guides|pipeline|dashboard|images)/#](nbs/\1/#g; s#\]\(\.\./#](#g' | cat -s > $(README)
 
 lock: $(READY) ## Lock every requirement of settings.ini again in constraints.txt.
-	@.uv/bin/uv pip compile --quiet setup.py --all-extras --universal --python-version 3.11 --no-header --no-annotate --upgrade \
-	  --output-file constraints.txt
+	@.uv/bin/uv pip compile --quiet setup.py --all-extras --universal --python-version 3.11 --no-header --no-annotate \
+	  --upgrade --refresh-package iris-nb --output-file constraints.txt
 
 hooks: $(READY) ## Install git hooks that keep notebooks clean and merge them well.
 	@nbdev_install_hooks
@@ -82,7 +82,7 @@ PYTHON = $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	  --target .uv uv==0.13.9
 
 $(READY): constraints.txt settings.ini setup.py | .uv/bin/uv
-	@echo "Making .venv from constraints.txt (once; some minutes)…"
+	@echo "Making .venv from constraints.txt (once, about a minute)…"
 	@test -x .venv/bin/python || .uv/bin/uv venv --quiet --python $(PYTHON) .venv
 	@.uv/bin/uv pip sync --python .venv/bin/python --compile-bytecode constraints.txt
 	@.uv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --editable .
