@@ -75,13 +75,13 @@ def durations(seen: Glance) -> pd.DataFrame:  # columns: time, half, 95%, slowes
     found = pd.DataFrame(lines)
     return found.set_axis(starts.iloc[found.index], axis=0).rename_axis("time").reset_index()
 
-# %% ../nbs/api/15_board.ipynb #eeddc588
+# %% ../nbs/api/15_board.ipynb #f68dda8e
 def since_start(state: dict[str, Any] | None) -> str:
     "What the service counted since it was started; empty where it does not answer."
-    if not state or "requests" not in state:
+    if not state or not state.get("requests"):
         return ""
     group = state.get("mean_group_rows")
-    sizes = f", {group:.3g} rows to a group" if group else ""
+    sizes = f"; {group:.3g} rows shared a commit on average" if group and group > 1.05 else ""
     refused = f"{float(state.get('error_rate') or 0):.1%} of them were refused or failed"
     return f"<p class='lead'>Since its start the service got {state['requests']:,} requests; {refused}{sizes}.</p>"
 

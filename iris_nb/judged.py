@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['reference_in', 'spoken', 'distances_table', 'feature_pair', 'drift_part', 'calibrator_of', 'trained_accuracy',
-           'labelled_part', 'quality_part', 'said_of', 'answered_by', 'models_part', 'service_state', 'up_light',
-           'speed_light', 'drift_light', 'quality_light']
+           'labelled_part', 'quality_part', 'sets_part', 'said_of', 'answered_by', 'models_part', 'service_state',
+           'up_light', 'speed_light', 'drift_light', 'quality_light']
 
 # %% ../nbs/api/15b_judged.ipynb #62bc6d21
 import urllib.error
@@ -112,6 +112,16 @@ def quality_part(predictor: Predictor | None, seen: Glance) -> list[Piece]:
     text, *figures = labelled_part(predictor, seen.rows)
     return [text, figure, *figures]
 
+# %% ../nbs/api/15b_judged.ipynb #2c4b1695
+def sets_part(predictor: Predictor | None, rows: pd.DataFrame) -> list[Piece]:
+    "How many classes the prediction sets hold, as a sentence."
+    if predictor is None or rows.empty:
+        return []
+    sizes = np.array([len(s) for s in predictor.sets(np.array(rows["probabilities"].tolist()), 0.1)])
+    words = ("no class", "one class", "two classes", *(f"{n} classes" for n in range(3, len(predictor.schema.classes) + 1)))
+    shares = [f"{(sizes == n).mean():.0%} hold {word}" for n, word in enumerate(words) if (sizes == n).any()]
+    return [f"<p>Of the prediction sets (90% coverage), {', '.join(shares)}.</p>"]
+
 # %% ../nbs/api/15b_judged.ipynb #0391e549
 def said_of(predictor: Predictor, home: Path) -> list[str]:
     "Paragraphs about a model: why it was chosen, which others there are, what the gate said last."
@@ -154,15 +164,15 @@ def service_state(url: str, seconds: float = 0.5) -> dict[str, Any] | None:
             return None
     return found
 
-# %% ../nbs/api/15b_judged.ipynb #d5b5d559
+# %% ../nbs/api/15b_judged.ipynb #73649d45
 def up_light(state: dict[str, Any] | None, url: str) -> str:
     "Is it up?"
     if state is None:
         return light("traffic", "Service", "alarm", f"Nothing answers at {url}.")
-    healthy, rate = state.get("status") == "healthy", float(state.get("error_rate") or 0)
-    if not healthy:
+    if state.get("status") != "healthy":
         return light("traffic", "Service", "alarm", f"It says it is {state.get('status', 'unwell')}.")
-    said = f"It answers; {rate:.1%} of the requests since its start were refused or failed."
+    rate = float(state.get("error_rate") or 0)
+    said = f"It answers; {rate:.1%} of the requests since its start were refused or failed." if rate else "It answers."
     return light("traffic", "Service", "unsure" if rate > 0.05 else "good", said)
 
 # %% ../nbs/api/15b_judged.ipynb #e8956356

@@ -72,7 +72,7 @@ def empty_parts(found: Look, url: str, schema: Schema = SCHEMA) -> Parts:
     nothing: Parts = dict.fromkeys(("predictions", "drift", "quality", "models"), list)
     return {"traffic": lambda: board.nothing_yet(found.total, found.view, url, schema), **nothing}
 
-# %% ../nbs/api/15d_look.ipynb #2bb2974c
+# %% ../nbs/api/15d_look.ipynb #8eeeb554
 def parts(
     found: Look,
     predictor: Predictor | None,
@@ -88,7 +88,7 @@ def parts(
         return empty_parts(found, url, schema)
     return {
         "traffic": lambda: board.traffic_part(seen, state),
-        "predictions": lambda: board.predictions_part(seen, schema),
+        "predictions": lambda: [*judged.sets_part(predictor, seen.rows), *board.predictions_part(seen, schema)],
         "drift": lambda: judged.drift_part(predictor, seen, verdicts),
         "quality": lambda: judged.quality_part(predictor, seen),
         "models": lambda: judged.models_part(predictor, seen, home),
