@@ -1,12 +1,12 @@
 # Everything about shipping. The Makefile includes this file; `make` lists its targets too.
-.PHONY: lock-images image-check deploy-check workflows-check
+.PHONY: lock-images image-check deploy-check workflows-check audit wheel deploy rollout release retrain fetch-champion
+READY ?= .venv/.ready
 
-# The same versions as in constraints.txt, for each image, with the hash of every file.
-lock-images: $(READY) ## Lock again, with hashes, what each container image installs.
+lock-images: $(READY) ## Lock again, with hashes, what each container image installs (after `make lock`).
 	@for image in serve dashboard train; do \
 	  .uv/bin/uv pip compile --quiet setup.py --extra $$image --extra postgres --constraint constraints.txt --universal \
 	    --python-version 3.11 --no-header --no-annotate --generate-hashes --refresh-package iris-nb \
-	    --output-file deploy/lock/$$image.txt; done
+	    --output-file deploy/lock/$$image.txt || exit 1; done
 	@.uv/bin/uv pip compile --quiet deploy/lock/build.in --universal --python-version 3.11 --no-header --no-annotate \
 	  --generate-hashes --output-file deploy/lock/build.txt
 
@@ -14,10 +14,41 @@ image-check: $(READY) ## Build every container image, start the service in its o
 	@hadolint Dockerfile
 	@python tests/deploy/image.py
 
-deploy-check: $(READY) ## Check what deploys: compose file, manifests, Prometheus rules and series, deploy.sh.
-	@python -m pytest tests/deploy
+deploy-check: $(READY) ## Check what deploys: compose file, proxy, manifests, Prometheus, deploy.sh, the wheel.
+	@python tests/deploy/tools.py
+	@IRIS_REQUIRE_TOOLS=1 python -m pytest -q tests/deploy
 
 workflows-check: $(READY) ## Check the workflows: their schema, what they may do, that each job's command exists here.
 	@check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml
 	@check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	@zizmor --offline --quiet --no-progress .github
+	@python -m pytest -q tests/deploy/test_workflows.py
+
+audit: $(READY) ## Ask whether a locked requirement has a known weakness (needs the internet).
+	@for lock in constraints.txt deploy/lock/*.txt; do echo "$$lock:"; \
+	  pip-audit --progress-spinner off --disable-pip --no-deps --requirement $$lock || exit 1; done
+
+wheel: $(READY) ## Build the wheel and the source archive into dist/.
+	@rm -rf build dist
+	@.uv/bin/uv build --quiet --no-build-logs --out-dir dist .
+	@ls dist
+
+deploy: ## Deploy this checkout on this machine with docker compose, or go back if it does not answer.
+	@deploy/deploy.sh $(OPTIONS)
+
+rollout: ## Roll images out to Kubernetes: make rollout OVERLAY=staging TAG=… REGISTRY=….
+	@deploy/rollout.sh $(OVERLAY) --tag $(TAG) $(if $(REGISTRY),--registry $(REGISTRY)) $(OPTIONS)
+
+release: $(READY) ## Make a release of this checkout: make release VERSION=1.2.3 sets the version, dates the changelog, tags.
+	@python deploy/release.py $(VERSION)
+
+retrain: $(READY) ## Train, and write what came of it, beside the champion, to var/summary.md; a refusal is no failure.
+	@iris-nb train $(OPTIONS) || test $$? = 3
+	@python deploy/summary.py > var/summary.md
+	@cat var/summary.md
+
+fetch-champion: ## Get what the newest training on the main branch kept, so that there is a champion to beat (GitHub's gh).
+	@run=$$(gh run list --workflow train.yml --branch main --status success --limit 1 --json databaseId \
+	  --jq '.[0].databaseId // empty') && if [ -n "$$run" ]; then gh run download "$$run" --name training --dir var; \
+	  else echo "No training was kept yet: the first champion has nobody to beat."; fi
