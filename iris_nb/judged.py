@@ -112,13 +112,13 @@ def quality_part(predictor: Predictor | None, seen: Glance) -> list[Piece]:
     text, *figures = labelled_part(predictor, seen.rows)
     return [text, figure, *figures]
 
-# %% ../nbs/api/15b_judged.ipynb #2c4b1695
+# %% ../nbs/api/15b_judged.ipynb #1b147cc6
 def sets_part(predictor: Predictor | None, rows: pd.DataFrame) -> list[Piece]:
     "How many classes the prediction sets hold, as a sentence."
     if predictor is None or rows.empty:
         return []
     sizes = np.array([len(s) for s in predictor.sets(np.array(rows["probabilities"].tolist()), 0.1)])
-    words = ("no class", "one class", "two classes", *(f"{n} classes" for n in range(3, len(predictor.schema.classes) + 1)))
+    words = ["no class", "one class", *(f"{n} classes" for n in range(2, len(predictor.schema.classes) + 1))]
     shares = [f"{(sizes == n).mean():.0%} hold {word}" for n, word in enumerate(words) if (sizes == n).any()]
     return [f"<p>Of the prediction sets (90% coverage), {', '.join(shares)}.</p>"]
 
