@@ -27,6 +27,8 @@ from playwright.sync_api import Browser, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from iris_nb.audit import AuditLog, Entry  # noqa: E402
+from iris_nb.bundle import champion  # noqa: E402
+from iris_nb.page import home_folder  # noqa: E402
 from iris_nb.schema import SCHEMA  # noqa: E402
 from tests.browser import ARGUMENTS, find  # noqa: E402
 
@@ -129,6 +131,10 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=3)
     arguments = parser.parse_args()
     home = Path(tempfile.mkdtemp())
+    bundles = home_folder() / "bundles"
+    if champion(bundles) is None:
+        raise SystemExit("There is no champion whose answers could be drawn: run `make train` first.")
+    shutil.copytree(bundles, home / "bundles")
     print(
         f"{'rows':>11} {'first chart s':>14} {'of empty':>9} {'kernel MB':>10} {'stock s':>8} {'ratio':>6}", flush=True
     )
