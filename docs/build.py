@@ -10,11 +10,10 @@ from pathlib import Path
 
 import nbformat
 
-from docs.pages import NBS, ROOT, notebooks, page_of, settings
+from docs.pages import FOLDERS, NBS, ROOT, notebooks, page_of, settings
 
 PROC, SITE = ROOT / "_proc", ROOT / "_docs"
 QUARTO = "1.10.19"  # the version that is fetched where there is none
-COPIED = ("images", "site", "404.qmd")
 MISSING = (
     "The site needs Quarto, which is not on this machine and could not be fetched: "
     "install it from https://quarto.org/docs/download and run this again."
@@ -29,11 +28,9 @@ def write_pages(to: Path) -> None:
         target = to / path.relative_to(NBS)
         target.parent.mkdir(exist_ok=True)
         nbformat.write(page_of(path), target)
-    for name in COPIED:
-        if (NBS / name).is_dir():
-            shutil.copytree(NBS / name, to / name)
-        else:
-            shutil.copy(NBS / name, to / name)
+    for name in FOLDERS:
+        shutil.copytree(NBS / name, to / name)
+    shutil.copy(NBS / "404.qmd", to / "404.qmd")
     shutil.copy(plotly_js(), to / "site" / "plotly.min.js")
     shutil.copy(ROOT / "_quarto.yml", to / "_quarto.yml")
     (to / "nbdev.yml").write_text(about(), encoding="utf-8")

@@ -28,6 +28,7 @@ from nbformat.v4 import new_markdown_cell, new_raw_cell
 ROOT = Path(__file__).parents[1]
 NBS = ROOT / "nbs"
 DIRECTIVE = re.compile(r"^#\|\s*(\S+)(?:\s+(.*))?$")
+FOLDERS = ("images", "site")  # what the site has besides pages
 OURS = {"default_exp", "export", "exports", "hide", "slow"}  # nbdev's; all others are Quarto's
 TITLE = re.compile(r"\A# (?P<title>.+)\n+> (?P<promise>.+(?:\n> .+)*)(?P<rest>[\s\S]*)\Z")
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
@@ -183,7 +184,7 @@ def outside_code(text: str) -> Iterator[tuple[bool, str]]:
     yield prose, "".join(piece)
 
 
-def with_links(text: str, page: Path, module: str | None) -> str:
+def with_links(text: str, page: Path, module: str | None, link_names: bool = True) -> str:
     "Prose of a page (its path below nbs/) with its links made right for the site."
 
     def link(m: re.Match[str]) -> str:
@@ -191,7 +192,7 @@ def with_links(text: str, page: Path, module: str | None) -> str:
         return f"{image}[{label}]({on_site(target, page)})"
 
     def name(m: re.Match[str]) -> str:
-        found = named(m[1], module)
+        found = named(m[1], module) if link_names else None
         if found is None or found.module not in pages_of_modules():
             return m[0]
         there = pages_of_modules()[found.module]
@@ -212,12 +213,12 @@ def with_links(text: str, page: Path, module: str | None) -> str:
 
 
 def on_site(target: str, page: Path) -> str:
-    "A link of a page; one that leaves nbs/ leads to the code host."
+    "A link of a page; one to a file that the site does not have leads to the code host."
     if re.match(r"[a-z]+:|#|/", target):
         return target
     path, _, anchor = target.partition("#")
     here = normpath(f"nbs/{page.parent.as_posix()}/{path}")
-    if here.startswith("nbs/"):
+    if here.endswith(".ipynb") or here.startswith(tuple(f"nbs/{name}/" for name in FOLDERS)):
         return target
     return repository(here) + (f"#{anchor}" if anchor else "")
 
@@ -332,8 +333,8 @@ def page_of(path: Path) -> Any:
         else:
             cells.append(cell)
     for cell in cells:
-        if cell.cell_type == "markdown" and not cell.metadata.get("made"):
-            cell.source = with_links(cell.source, page, module)
+        if cell.cell_type == "markdown":
+            cell.source = with_links(cell.source, page, module, link_names=not cell.metadata.get("made"))
     nb.cells = cells
     nb.metadata.pop("widgets", None)
     return nb

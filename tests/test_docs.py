@@ -17,6 +17,7 @@ import yaml
 from docs import build
 from docs.pages import (
     DIRECTIVE,
+    FOLDERS,
     LINK,
     NBS,
     OURS,
@@ -201,7 +202,11 @@ def test_every_link_of_a_page_leads_somewhere(path):
             if (found := about.match(target)) and not (ROOT / found[1]).exists():
                 broken.append(target)
             file, _, anchor = target.partition("#")
-            if re.match(r"[a-z]+:", target) or (file and not file.endswith(".html")):
+            if re.match(r"[a-z]+:", target):
+                continue
+            if file and not file.endswith(".html"):
+                there = Path(normpath(path.parent / file)).relative_to(NBS)
+                broken += [] if there.suffix == ".ipynb" or there.parts[0] in FOLDERS else [target]
                 continue
             there = pages.get(normpath(f"{Path(here).parent}/{file}") if file else here)
             if there is None or (anchor and anchor not in anchors(there)):
