@@ -27,7 +27,7 @@ workflows-check: $(READY) ## Check the workflows: their schema, what they may do
 
 audit: $(READY) ## Ask whether a locked requirement has a known weakness (needs the internet).
 	@for lock in constraints.txt deploy/lock/*.txt; do echo "$$lock:"; \
-	  pip-audit --progress-spinner off --disable-pip --no-deps --requirement $$lock || exit 1; done
+	  pip-audit --strict --progress-spinner off --disable-pip --no-deps --requirement $$lock || exit 1; done
 
 wheel: $(READY) ## Build the wheel and the source archive into dist/.
 	@rm -rf build dist
