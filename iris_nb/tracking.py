@@ -4,10 +4,9 @@
 
 # %% auto #0
 __all__ = ['TrackingError', 'Tracker', 'connect', 'start', 'finish', 'record', 'tags_of', 'record_candidates', 'active',
-           'record_data', 'keep', 'kept', 'register', 'set_alias', 'version_of', 'run_of', 'fetch_bundle', 'Run',
-           'runs']
+           'record_data', 'otherwise', 'keep', 'kept', 'register', 'Run', 'runs']
 
-# %% ../nbs/api/05_tracking.ipynb #a7561dab
+# %% ../nbs/api/05_tracking.ipynb #f3adb63e
 import logging
 import os
 import tempfile
@@ -20,7 +19,6 @@ from pathlib import Path
 import pandas as pd
 from onnx import load_model_from_string
 
-from .bundle import read_bundle
 from .model import with_named_classes
 from .schema import SCHEMA, Schema
 
@@ -50,7 +48,7 @@ class Tracker:
     experiment: str  # its id
     model: str  # name of the registered model
 
-# %% ../nbs/api/05_tracking.ipynb #a2ddf308
+# %% ../nbs/api/05_tracking.ipynb #392a0a74
 def connect(home: Path, name: str = SCHEMA.name) -> Tracker:
     "Connect to `MLFLOW_TRACKING_URI`, or to a database in `home`; `name` is that of experiment and model."
     logging.getLogger("mlflow").setLevel(logging.ERROR)
@@ -58,14 +56,15 @@ def connect(home: Path, name: str = SCHEMA.name) -> Tracker:
     given = os.environ.get("MLFLOW_TRACKING_URI")
     mlflow.set_tracking_uri(address := given or f"sqlite:///{home.resolve() / 'mlflow.db'}")
     if not given:
-        os.environ.pop("MLFLOW_TRACKING_URI", None)  # MLflow has put it there, for a home that may be another one later
+        del os.environ["MLFLOW_TRACKING_URI"]  # MLflow has put it there, and the next home may be another one
     client = mlflow.MlflowClient(address)
-    artifacts = (home.resolve() / "artifacts").as_uri() if address.startswith("sqlite:") else None
     if not (found := client.get_experiment_by_name(name)):
-        found = client.get_experiment(client.create_experiment(name, artifact_location=artifacts))
+        kind = {"mlflow.experimentKind": "custom_model_development"}  # what MLflow's pages show first
+        artifacts = (home.resolve() / "artifacts").as_uri() if address.startswith("sqlite:") else None
+        found = client.get_experiment(client.create_experiment(name, artifacts, kind))
     return Tracker(client, found.experiment_id, name)
 
-# %% ../nbs/api/05_tracking.ipynb #57694cef
+# %% ../nbs/api/05_tracking.ipynb #d6c9f24c
 def start(
     tracker: Tracker,
     name: str,  # for people, e.g. the notebook's
@@ -73,7 +72,12 @@ def start(
     parent: str = "",  # id of the run that this one is a part of
 ) -> str:  # the id of the run, which is open now
     "Open a run."
-    marks = {**tags, "mlflow.runName": name} | ({"mlflow.parentRunId": parent} if parent else {})
+    marks = {**tags, "mlflow.runName": name, "mlflow.user": os.environ.get("USER", "")}
+    if parent:
+        marks["mlflow.parentRunId"] = parent
+    if "notebook" in tags:
+        source = {"name": tags["notebook"], "type": "NOTEBOOK", "git.commit": tags.get("git_commit", "")}
+        marks |= {f"mlflow.source.{key}": value for key, value in source.items()}
     return str(tracker.client.create_run(tracker.experiment, tags=marks).info.run_id)
 
 # %% ../nbs/api/05_tracking.ipynb #5d164fcb
@@ -132,6 +136,15 @@ def record_data(tracker: Tracker, run_id: str, frame: pd.DataFrame, digest: str,
     with active(run_id):
         mlflow.log_input(data, context="training")
 
+# %% ../nbs/api/05_tracking.ipynb #2a6f30ca
+@contextmanager
+def otherwise(sentence: str) -> Iterator[None]:
+    "Raise `TrackingError` with that sentence where MLflow or the disk has not what is asked for."
+    try:
+        yield
+    except (MlflowException, OSError) as error:
+        raise TrackingError(sentence) from error
+
 # %% ../nbs/api/05_tracking.ipynb #8e4fbc63
 def keep(
     tracker: Tracker,
@@ -148,16 +161,13 @@ def keep(
     else:
         (tracker.client.log_artifacts if content.is_dir() else tracker.client.log_artifact)(run_id, str(content), path)
 
-# %% ../nbs/api/05_tracking.ipynb #19c6a96a
+# %% ../nbs/api/05_tracking.ipynb #4c22b018
 def kept(tracker: Tracker, run_id: str, path: str) -> bytes:
     "A file of a run; raises `TrackingError` where it has none of that name."
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            return Path(tracker.client.download_artifacts(run_id, path, folder)).read_bytes()
-        except (MlflowException, OSError) as error:
-            raise TrackingError(f"The run {run_id} has no file {path}.") from error
+    with tempfile.TemporaryDirectory() as folder, otherwise(f"The run {run_id} has no file {path}."):
+        return Path(tracker.client.download_artifacts(run_id, path, folder)).read_bytes()
 
-# %% ../nbs/api/05_tracking.ipynb #6f322f97
+# %% ../nbs/api/05_tracking.ipynb #2b26b186
 def register(
     tracker: Tracker,
     run_id: str,
@@ -176,53 +186,11 @@ def register(
             pip_requirements=["mlflow", "onnx", "onnxruntime", "pandas"],
         )
     version = str(logged.registered_model_version)
+    tracker.client.update_registered_model(tracker.model, f"Which of {', '.join(schema.classes)} a {schema.row} is.")
     tracker.client.update_model_version(tracker.model, version, description)
     for key, value in (tags or {}).items():
         tracker.client.set_model_version_tag(tracker.model, version, key, value)
     return version
-
-# %% ../nbs/api/05_tracking.ipynb #76084abf
-def set_alias(tracker: Tracker, alias: str, version: str) -> None:
-    "Let `alias` point at a version, or nowhere where `version` is empty."
-    if version:
-        tracker.client.set_registered_model_alias(tracker.model, alias, version)
-    else:
-        tracker.client.delete_registered_model_alias(tracker.model, alias)
-
-# %% ../nbs/api/05_tracking.ipynb #6a865849
-def version_of(tracker: Tracker, alias: str) -> str:  # "" where it points nowhere
-    "The version that `alias` points at."
-    try:
-        return str(tracker.client.get_model_version_by_alias(tracker.model, alias).version)
-    except MlflowException:
-        return ""
-
-# %% ../nbs/api/05_tracking.ipynb #c3855775
-def run_of(tracker: Tracker, version: str) -> str:
-    "The run that made a version; raises `TrackingError` where there is no such version."
-    try:
-        return str(tracker.client.get_model_version(tracker.model, version).run_id)
-    except MlflowException as error:
-        raise TrackingError(f"The registry has no version {version} of {tracker.model}.") from error
-
-# %% ../nbs/api/05_tracking.ipynb #b8d6763f
-def fetch_bundle(
-    tracker: Tracker,
-    version: str,
-    root: Path,  # the folder that holds all bundles
-) -> Path:  # the bundle's folder
-    "Have a version's bundle below `root`; raises `TrackingError` or `BundleError` where it can't be had."
-    run_id = run_of(tracker, version)
-    root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root, prefix=".fetched-") as folder:
-        try:
-            found = next(Path(tracker.client.download_artifacts(run_id, "bundle", folder)).iterdir())
-        except (MlflowException, OSError, StopIteration) as error:
-            raise TrackingError(f"Version {version} of {tracker.model} was registered without a bundle.") from error
-        read_bundle(found)
-        if not (root / found.name).exists():
-            found.rename(root / found.name)
-    return root / found.name
 
 # %% ../nbs/api/05_tracking.ipynb #55bee921
 @dataclass(frozen=True)

@@ -99,15 +99,16 @@ def promote(version: str) -> None:
     "Make VERSION (a number or `challenger`; the newest by default) the champion, if the gate agrees."
     sys.exit(run_to_the_end("30_promote.ipynb", {"version": version}, {}))
 
-# %% ../nbs/api/11b_training.ipynb #87f20a35
+# %% ../nbs/api/11b_training.ipynb #6b36cb79
 @click.command(epilog="Example: iris-nb rollback && curl -s localhost:8000/model/info")
 def rollback() -> None:
     "Make the champion before this one the champion again."
     folder = roll_back(home_folder() / "bundles")
     click.echo(f"{folder.name} is the champion again.")
-    from iris_nb.tracking import connect, run_of, set_alias
+    from iris_nb.registry import run_of, set_alias
+    from iris_nb.tracking import connect
 
     version, tracker = read_bundle(folder).card.version, connect(home_folder())
-    run_of(tracker, version)
+    run_of(tracker, version)  # raises where the registry has forgotten it
     set_alias(tracker, "champion", version)
     click.echo(f"The registry's alias champion points at version {version}.")

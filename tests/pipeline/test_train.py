@@ -16,8 +16,9 @@ from iris_nb.bundle import champion, read_bundle
 from iris_nb.data import arrays, data_hash, load
 from iris_nb.gate import from_json
 from iris_nb.predict import Predictor
+from iris_nb.registry import run_of, version_of
 from iris_nb.schema import SCHEMA
-from iris_nb.tracking import connect, kept, run_of, runs, tags_of, version_of
+from iris_nb.tracking import connect, kept, runs, tags_of
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(sys.executable).parent / "iris-nb"
