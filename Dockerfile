@@ -49,7 +49,9 @@ LABEL org.opencontainers.image.title="iris_nb" \
       org.opencontainers.image.revision="${REVISION}"
 RUN groupadd --gid 10001 iris && \
     useradd --uid 10001 --gid iris --no-create-home --home-dir /tmp --shell /usr/sbin/nologin iris && \
-    install --directory --owner=iris --group=iris /var/lib/iris /var/lib/iris/bundles /var/lib/iris/runs
+    for folder in "" bundles report report/bundles runs; do \
+      install --directory --owner=iris --group=iris "/var/lib/iris/$folder"; done && \
+    ln -s report/watch.json /var/lib/iris/watch.json
 COPY --chmod=755 deploy/image/with-secrets deploy/image/answers deploy/image/predicts deploy/image/fetch-bundle /usr/local/bin/
 ENV PATH=/opt/iris/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp \
     IRIS_HOME=/var/lib/iris IRIS_HOST=0.0.0.0

@@ -10,7 +10,7 @@ import yaml
 DEPLOY = Path(__file__).parents[2] / "deploy"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 SERVICES = COMPOSE["services"]
-OURS = {"serve-a", "serve-b", "dashboard", "mlflow", "train"}
+OURS = {"serve-a", "serve-b", "dashboard", "mlflow", "train", "watch"}
 each = pytest.mark.parametrize("name", SERVICES)
 
 
@@ -39,8 +39,8 @@ def test_what_is_ours_writes_nowhere_but_to_its_volumes(name):
 
 @each
 def test_a_server_says_how_it_is(name):
-    "Ours do it in their images."
-    assert "healthcheck" in SERVICES[name] or name in {"serve-a", "serve-b", "dashboard", "train"}
+    "Ours do it in their images; the watch serves nobody, and an alert says when it stops."
+    assert "healthcheck" in SERVICES[name] or name in {"serve-a", "serve-b", "dashboard", "train", "watch"}
 
 
 @each

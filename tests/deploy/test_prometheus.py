@@ -54,10 +54,18 @@ def test_the_alerts_fire_when_they_should_and_are_quiet_otherwise(need):
 def test_a_rule_that_is_wrong_is_found(need, tmp_path):
     "The check itself can fail."
     text = RULES.read_text()
-    (tmp_path / "rules.yml").write_text(text.replace("iris_queue_rows > 10000", "iris_queue_rows > 20000"))
+    (tmp_path / "rules.yml").write_text(text.replace("iris_queue_rows > 25000", "iris_queue_rows > 50000"))
     (tmp_path / "rules_test.yml").write_text((RULES.parent / "rules_test.yml").read_text())
     done = subprocess.run([need("promtool"), "test", "rules", str(tmp_path / "rules_test.yml")], capture_output=True)
     assert done.returncode != 0
+
+
+def test_the_sentence_about_the_queue_knows_its_length():
+    from serve.settings import Settings
+
+    [rule] = [rule for rule in rules() if rule.get("alert") == "IrisQueue"]
+    assert f"IRIS_QUEUE ({Settings().queue:,})" in rule["annotations"]["summary"]
+    assert rule["expr"] == f"iris_queue_rows > {Settings().queue // 2}"
 
 
 def test_every_alert_is_tried_firing_and_quiet():
@@ -78,6 +86,10 @@ def service(tmp_path_factory: pytest.TempPathFactory, make_bundle: MakeBundle) -
     root = home / "bundles"
     root.mkdir()
     point_champion(root, make_bundle(root).name)
+    good = [{"name": name, "state": "good", "p_value": 0.5} for name in SCHEMA.names]
+    accuracy = {"value": 0.96, "low": 0.93, "high": 0.98}
+    report = {"time": time.time(), "rows": 200, "drift": good, "quality": "good", "accuracy": accuracy}
+    (home / "watch.json").write_text(json.dumps(report))
     with Live(home, {}) as live:
         yield live
 
