@@ -1,5 +1,5 @@
 # Everything about shipping. The Makefile includes this file; `make` lists its targets too.
-.PHONY: lock-images image-check deploy-check workflows-check audit wheel deploy rollout release retrain fetch-champion
+.PHONY: lock-images image-check deploy-check workflows-check audit coverage wheel deploy rollout release retrain fetch-champion
 READY ?= .venv/.ready
 
 lock-images: $(READY) ## Lock again, with hashes, what each container image installs (after `make lock`).
@@ -24,6 +24,13 @@ workflows-check: $(READY) ## Check the workflows: their schema, what they may do
 	@check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	@zizmor --offline --quiet --no-progress .github
 	@python -m pytest -q tests/deploy/test_workflows.py
+
+coverage: export COVERAGE_FILE := $(CURDIR)/var/coverage/data
+coverage: $(READY) ## Run every test and lesson, and name each line and branch of library and service that none came by.
+	@mkdir -p var/coverage && coverage erase
+	@coverage run deploy/lessons.py
+	@coverage run -m pytest -q --ignore=tests/deploy
+	@coverage combine --quiet && coverage report --fail-under=$(or $(LEAST),100)
 
 audit: $(READY) ## Ask whether a locked requirement has a known weakness (needs the internet).
 	@for lock in constraints.txt deploy/lock/*.txt; do echo "$$lock:"; \
