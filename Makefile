@@ -38,7 +38,7 @@ mlflow: $(READY) ## Start MLflow's pages alone.
 	@exec iris-nb up mlflow
 
 lab: $(READY) ## Open the notebooks in JupyterLab.
-	@exec jupyter lab --notebook-dir=nbs
+	@exec jupyter lab --LabApp.default_url=/lab/tree/nbs/start.ipynb
 
 test: $(READY) lint browser ## The proof: lint, every lesson cell, every test.
 	@echo "Running the lesson cells of every notebook…"
@@ -47,7 +47,7 @@ test: $(READY) lint browser ## The proof: lint, every lesson cell, every test.
 
 lint: $(READY) ## Check style and types.
 	@ruff check .
-	@ruff format --check serve tests bench setup.py
+	@ruff format --check serve tests bench docs setup.py
 	@mypy
 
 browser: $(READY)
