@@ -48,7 +48,7 @@ class Tracker:
     experiment: str  # its id
     model: str  # name of the registered model
 
-# %% ../nbs/api/05_tracking.ipynb #392a0a74
+# %% ../nbs/api/05_tracking.ipynb #58c3bcea
 def connect(home: Path, name: str = SCHEMA.name) -> Tracker:
     "Connect to `MLFLOW_TRACKING_URI`, or to a database in `home`; `name` is that of experiment and model."
     logging.getLogger("mlflow").setLevel(logging.ERROR)
@@ -56,7 +56,7 @@ def connect(home: Path, name: str = SCHEMA.name) -> Tracker:
     given = os.environ.get("MLFLOW_TRACKING_URI")
     mlflow.set_tracking_uri(address := given or f"sqlite:///{home.resolve() / 'mlflow.db'}")
     if not given:
-        del os.environ["MLFLOW_TRACKING_URI"]  # MLflow has put it there, and the next home may be another one
+        os.environ.pop("MLFLOW_TRACKING_URI", None)  # put there by MLflow, and the next home may be another one
     client = mlflow.MlflowClient(address)
     if not (found := client.get_experiment_by_name(name)):
         kind = {"mlflow.experimentKind": "custom_model_development"}  # what MLflow's pages show first

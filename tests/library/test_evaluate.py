@@ -15,7 +15,7 @@ from sklearn.model_selection import RepeatedStratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from iris_nb.conformal import across_folds, coverage
+from iris_nb.conformal import coverage
 from iris_nb.data import arrays, load, split
 from iris_nb.evaluate import cross_validate, cut, estimate, fold_scores, measures, select, share, standard_error, table
 from iris_nb.gate import Facts, from_json, judge, to_json
@@ -135,11 +135,8 @@ def test_the_simplest_candidate_within_one_standard_error_wins(scores):
     assert "No simpler one" in select(alone).sentence
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("calibrator", [None, across_folds], ids=["set aside", "across folds"])
-def test_prediction_sets_cover_what_they_promise_over_a_thousand_splits(calibrator):
-    options = {"calibrator": calibrator} if calibrator else {}
-    counted = coverage(build(candidate("lda")), X, Y, splits=1000, random_state=7, **options)
+def test_prediction_sets_cover_what_they_promise_over_a_thousand_splits():
+    counted = coverage(build(candidate("lda")), X, Y, splits=1000, random_state=7)
     assert counted["alpha"].tolist() == [0.05, 0.1, 0.2]
     assert counted["covered"].between(counted["low"], counted["high"]).all()
 

@@ -104,6 +104,11 @@ def test_values_reach_the_notebook(tmp_path):
     assert done.notebook.parent == tmp_path / "runs"
 
 
+def test_the_table_can_be_explored_as_a_test(tmp_path):
+    done = execute(ROOT / "nbs" / "pipeline" / "10_explore.ipynb", {}, tmp_path, progress=False)
+    assert "The table is what it should be." in done.notebook.read_text()
+
+
 def test_a_failing_cell_marks_the_run_and_keeps_the_notebook_as_far_as_it_got(tmp_path):
     with pytest.raises(RunError, match="failed with AssertionError: 3 rows are too many"):
         execute(HERE / "failing_cell.ipynb", {}, tmp_path, progress=False)
