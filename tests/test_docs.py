@@ -346,8 +346,7 @@ def variables() -> set[str]:
     files += [ROOT / ".ci/run", ROOT / "Dockerfile", *(p for p in (ROOT / "deploy").rglob("*") if p.is_file())]
     known = {f"IRIS_{f.name.upper()}" for f in fields(Settings)}
     for file in files:
-        if file.suffix not in (".db", ".png"):
-            known |= set(re.findall(r"\bIRIS_[A-Z][A-Z_]*[A-Z]\b", file.read_text(encoding="utf-8")))
+        known |= set(re.findall(r"\bIRIS_[A-Z][A-Z_]*[A-Z]\b", file.read_text(encoding="utf-8", errors="ignore")))
     return known
 
 
