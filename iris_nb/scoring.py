@@ -75,14 +75,16 @@ def answer(predictor: Predictor, batch: pa.RecordBatch) -> Answered:
     clean = {name: pa.array(X[:, j]) for j, name in enumerate(names)}  # text has become numbers
     return Answered(pa.record_batch(came | clean | answer_columns(predictor, X)), faulty)
 
-# %% ../nbs/api/11d_scoring.ipynb #0c442385
+# %% ../nbs/api/11d_scoring.ipynb #623b6bcf
 @contextmanager
 def written(path: Path, schema: pa.Schema) -> Iterator[Any]:
     "A writer of record batches for a CSV or Parquet file that appears when it is complete."
     aside = path.with_name(f".{path.name}.{os.getpid()}")
+    repeating = [name for name in schema.names if name != "confidence" and not name.startswith("probability_")]
     try:
-        with parquet.ParquetWriter(aside, schema) if path.suffix == ".parquet" else arrow_csv.CSVWriter(
-            aside, schema, write_options=arrow_csv.WriteOptions(quoting_style="needed")
+        with (
+            parquet.ParquetWriter(aside, schema, use_dictionary=repeating) if path.suffix == ".parquet"
+            else arrow_csv.CSVWriter(aside, schema, write_options=arrow_csv.WriteOptions(quoting_style="needed"))
         ) as writer:
             yield writer
         aside.replace(path)
