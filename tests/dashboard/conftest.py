@@ -7,8 +7,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -21,6 +19,7 @@ from iris_nb.audit import AuditLog, Entry
 from iris_nb.bundle import champion
 from iris_nb.predict import Predictor
 from iris_nb.schema import SCHEMA
+from iris_nb.up import answers
 
 ROOT = Path(__file__).parents[2]
 MINUTE = 60_000_000
@@ -30,17 +29,6 @@ def free_port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return int(s.getsockname()[1])
-
-
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=1):
-            return True
-    except urllib.error.HTTPError as error:
-        error.close()
-        return True
-    except OSError:
-        return False
 
 
 @contextmanager

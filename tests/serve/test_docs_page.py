@@ -1,25 +1,15 @@
 """The documentation as a person sees it."""
 
-import os
-
 import pytest
 
 from iris_nb.schema import SCHEMA
-from tests.browser import ARGUMENTS, find
 
 
 @pytest.fixture
-def page():
-    from playwright.sync_api import sync_playwright
-
-    path = find()
-    if path is None:
-        wanted = os.environ.get("IRIS_REQUIRE_BROWSER")
-        (pytest.fail if wanted else pytest.skip)("There is no Chromium on this machine, and none could be had.")
-    with sync_playwright() as p:
-        chromium = p.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield chromium.new_page()
-        chromium.close()
+def page(browser):
+    page = browser.new_page()
+    yield page
+    page.close()
 
 
 @pytest.mark.browser
