@@ -11,8 +11,9 @@ from tests.browser import ARGUMENTS, find
 expect.set_options(timeout=60_000)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[object]:
+    "Chromium, for one module: while Playwright lives, no other test can run an event loop."
     from playwright.sync_api import sync_playwright
 
     path = find()
