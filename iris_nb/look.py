@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['State', 'Parts', 'Look', 'look', 'row_of', 'judge', 'empty_parts', 'parts', 'lights', 'Seen', 'see']
 
-# %% ../nbs/api/15d_look.ipynb #826213b9
+# %% ../nbs/api/15d_look.ipynb #d7855c4c
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import board, judged
+from . import board, judged, shelf
 from .audit import AuditLog
 from .drift import Verdict, examine
 from .glance import Glance, glance
@@ -72,7 +72,7 @@ def empty_parts(found: Look, url: str, schema: Schema = SCHEMA) -> Parts:
     nothing: Parts = dict.fromkeys(("predictions", "drift", "quality", "models"), list)
     return {"traffic": lambda: board.nothing_yet(found.total, found.view, url, schema), **nothing}
 
-# %% ../nbs/api/15d_look.ipynb #8eeeb554
+# %% ../nbs/api/15d_look.ipynb #ede64a94
 def parts(
     found: Look,
     predictor: Predictor | None,
@@ -91,7 +91,7 @@ def parts(
         "predictions": lambda: [*judged.sets_part(predictor, seen.rows), *board.predictions_part(seen, schema)],
         "drift": lambda: judged.drift_part(predictor, seen, verdicts),
         "quality": lambda: judged.quality_part(predictor, seen),
-        "models": lambda: judged.models_part(predictor, seen, home),
+        "models": lambda: shelf.models_part(predictor, seen, home),
     }
 
 # %% ../nbs/api/15d_look.ipynb #478b646d
