@@ -20,6 +20,13 @@ ALLOWED = {
 }
 #: Jobs whose work is done by actions, on what a make target builds and tries in another job.
 BY_ACTIONS = {"image.publish", "image.deploy", "docs.publish", "train.comment", "security.codeql"}
+#: What a job may write to. Everything else only reads.
+MAY_WRITE = {
+    "docs.publish": {"id-token", "pages"},
+    "image.publish": {"attestations", "id-token", "packages"},
+    "security.codeql": {"security-events"},
+    "train.comment": {"pull-requests"},
+}
 each_job = pytest.mark.parametrize("name", JOBS)
 
 
@@ -49,7 +56,7 @@ def test_every_command_of_a_job_is_a_target_that_runs_here_too(name):
 @each_job
 def test_a_job_says_what_it_may_do_and_how_long(name):
     job = JOBS[name]
-    assert "permissions" in job
+    assert {what for what, how in job["permissions"].items() if how != "read"} == MAY_WRITE.get(name, set())
     assert "uses" in job or job["timeout-minutes"] <= 60
 
 
