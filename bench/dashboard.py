@@ -59,7 +59,8 @@ def fill(path: Path, rows: int) -> None:
                 chances = (share, 1 - share, *(0.0 for _ in SCHEMA.classes[2:]))
                 moment = first + (day - 120_000_000) * i // rows
                 label = SCHEMA.classes[i % 2]
-                group.append(Entry(f"{i:032x}", f"{i:x}", moment, values, label, share, chances, "model", "1", 1.0))
+                answer = [values], [label], [share], [chances]
+                group.append(Entry(f"{i:027x}00000", f"{i:x}", moment, "model", "1", 1.0, None, *answer))
             log.append(group)
 
 

@@ -55,7 +55,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "one": {"schema", "predict", "explain", "charts", "page"},
     "look": {"schema", "predict", "audit", "history", "glance", "drift", "page", "board", "judged"},
     "watch": {"schema", "bundle", "predict", "tables", "drift", "quality", "page", "board", "judged", "look"},
-    "simulate": {"schema", "bundle", "predict", "audit", "page"},
+    "simulate": {"schema", "bundle", "predict", "tables", "audit", "page"},
     "dashboard": {"page"},
     "up": {"schema", "bundle"},
 }
