@@ -40,10 +40,10 @@ mlflow: $(READY) ## Start MLflow's pages alone.
 lab: $(READY) ## Open the notebooks in JupyterLab.
 	@exec jupyter lab --LabApp.default_url=/lab/tree/nbs/start.ipynb
 
-test: $(READY) lint browser ## The proof: lint, every lesson cell, every test.
+test: $(READY) lint browser ## The proof: lint, every lesson cell, every test (TESTS=… goes to pytest).
 	@echo "Running the lesson cells of every notebook…"
 	@nbdev_test --n_workers 2
-	@python -m pytest
+	@python -m pytest $(TESTS)
 
 lint: $(READY) ## Check style and types.
 	@ruff check .

@@ -10,7 +10,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-engine=${IRIS_ENGINE:-docker} state=${IRIS_DEPLOY_STATE:-state} secrets=${IRIS_DEPLOY_SECRETS:-secrets}
+engine=${IRIS_ENGINE:-docker} state=${IRIS_DEPLOY_STATE:-$PWD/state} secrets=${IRIS_DEPLOY_SECRETS:-$PWD/secrets}
 tag='' pull=no back=no dry=no
 while (($#)); do
     case $1 in
@@ -41,7 +41,7 @@ random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
 # The folder is closed to others; the files are open to the containers' own users, who see nothing but their file.
 secret() {
     if [ -s "$secrets/$1" ]; then return; fi
-    say "A secret is made: deploy/$secrets/$1"
+    say "A secret is made: $secrets/$1"
     if [ $dry = no ]; then printf '%s' "$2" >"$secrets/$1"; chmod 644 "$secrets/$1"; fi
 }
 make_secrets() {

@@ -18,8 +18,8 @@ from numpy.typing import ArrayLike
 
 from .schema import Feature, Schema
 
-# %% ../nbs/api/10_charts.ipynb #03e58f9e
-PALETTE = ("#0072B2", "#D55E00", "#00775A", "#A8487E", "#7A4B00", "#3D7EA6")  # classes, in order
+# %% ../nbs/api/10_charts.ipynb #53e65217
+PALETTE = ("#0072B2", "#BD5200", "#00775A", "#A8487E", "#7A4B00", "#3A789E")  # classes, in order
 INK, QUIET, RULE = "#1B1F24", "#595F69", "#DADDE2"  # text, less important text, lines
 
 
@@ -32,12 +32,12 @@ DAY = 86_400_000  # milliseconds
 STOPS = (([None, 60_000], "%H:%M:%S\n%d %b"), ([60_000, DAY], "%H:%M\n%d %b"), ([DAY, None], "%d %b"))
 CLOCK = [{"dtickrange": span, "value": form} for span, form in STOPS]  # how moments are written on an axis
 
-# %% ../nbs/api/10_charts.ipynb #476e976f
+# %% ../nbs/api/10_charts.ipynb #44f5e43c
 TEMPLATE = go.layout.Template(
     layout={
         "font": {"family": "system-ui, 'Segoe UI', Roboto, sans-serif", "size": 13, "color": INK},
         "colorway": list(PALETTE), "paper_bgcolor": "white", "plot_bgcolor": "white",
-        "title": {"x": 0, "xref": "paper", "font": {"size": 16}},
+        "title": {"x": 0, "xref": "paper", "y": 1, "yanchor": "top", "font": {"size": 16}},
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
         "hoverlabel": {"font": {"size": 13}}, "barcornerradius": 3,
         "xaxis": {"gridcolor": RULE, "linecolor": QUIET, "zeroline": False, "automargin": True, "tickangle": 0},
@@ -45,7 +45,7 @@ TEMPLATE = go.layout.Template(
     }
 )
 
-# %% ../nbs/api/10_charts.ipynb #0c0adb66
+# %% ../nbs/api/10_charts.ipynb #04bf61b3
 def figure(
     finding: str,  # one sentence: what is to be seen
     x: str = "",  # title of the horizontal axis, with its unit
@@ -54,10 +54,11 @@ def figure(
     "An empty figure in the house style."
     fig = go.Figure(layout={"template": TEMPLATE, "meta": finding, "height": 320})
     lines = textwrap.wrap(finding, 64)
-    fig.update_layout(title_text="<br>".join(lines), margin={"l": 8, "r": 12, "t": 48 + 20 * len(lines), "b": 8})
+    above = 10 if len(lines) < 2 else 24  # plotly lifts a title of several lines
+    fig.update_layout(title={"text": "<br>".join(lines), "pad_t": above})
+    fig.update_layout(margin={"l": 8, "r": 12, "t": 38 + above + 20 * len(lines), "b": 8})
     fig.update_xaxes(title_text=x, tickformatstops=CLOCK if x.startswith("time") else None)
-    fig.update_yaxes(title_text=y)
-    return fig
+    return fig.update_yaxes(title_text=y)
 
 # %% ../nbs/api/10_charts.ipynb #91ad0274
 def untitled(fig: go.Figure) -> tuple[str, go.Figure]:

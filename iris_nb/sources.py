@@ -54,10 +54,10 @@ def open_csv(path: Path, chunk: int = 1 << 23) -> Source:
     )
     return Source(names, None, iter(reader), odd)
 
-# %% ../nbs/api/11c_sources.ipynb #4609555a
+# %% ../nbs/api/11c_sources.ipynb #d6b8e8a6
 def open_parquet(path: Path, chunk: int = 1 << 16) -> Source:
     "A Parquet file, `chunk` rows at a time."
-    file = parquet.ParquetFile(path)
+    file = parquet.ParquetFile(path, pre_buffer=False)
     return Source(file.schema_arrow.names, file.metadata.num_rows, file.iter_batches(batch_size=chunk))
 
 # %% ../nbs/api/11c_sources.ipynb #086fb3a3

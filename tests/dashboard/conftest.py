@@ -58,6 +58,18 @@ def running(home: Path, **environ: str) -> Iterator[str]:
         program.wait(30)
 
 
+@pytest.fixture
+def visit(visit: Callable) -> Callable:
+    "Opens the page and waits until its first picture has made way for the whole of it."
+
+    def open_(url: str, width: int = 1280):
+        page = visit(url, width)
+        page.wait_for_selector("#state:not([data-rest])", state="attached")
+        return page
+
+    return open_
+
+
 @pytest.fixture(scope="session")
 def dashboard() -> Callable[..., AbstractContextManager[str]]:
     "Starts the dashboard of a home folder, as a context that gives its address."

@@ -11,7 +11,6 @@ import shlex
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +21,10 @@ Process = subprocess.Popen[str]
 
 class ImageError(Exception):
     "What is wrong with an image; the message is for people."
+
+
+class NoEngineError(ImageError):
+    "Nothing here builds images."
 
 
 def run(*command: str, timeout: float = 1500, check: bool = True) -> subprocess.CompletedProcess[bytes]:
@@ -148,4 +151,4 @@ def tool() -> Tool:
     for name in ("docker", "podman"):
         if shutil.which(name) and run(name, "version", check=False, timeout=60).returncode == 0:
             return Engine(name)
-    sys.exit("No container engine answers here, so no image was checked: start docker or podman, or set IMAGE_TOOL.")
+    raise NoEngineError("No image was built: neither docker nor podman answers here, and IMAGE_TOOL names no builder.")

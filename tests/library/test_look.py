@@ -116,8 +116,8 @@ def test_rows_of_two_versions(write, tmp_path, predictor):
     write(40, version="1", hours_ago=2)
     url = write(40, version="2")
     made, _, _ = shown(url, tmp_path, predictor)
-    assert "model-1" in made["models"][-1]
-    assert "model-2" in made["models"][-1]
+    assert "model-1" in made["models"][-2]
+    assert [trace.name for trace in made["models"][-1].data] == ["model-1", "model-2"]
     only, _, _ = shown(url, tmp_path, predictor, View(model="2"))
     assert "model-1" not in only["models"][-1]
 

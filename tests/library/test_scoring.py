@@ -180,3 +180,14 @@ def test_the_command_counts_faulty_rows_in_its_exit_code(bundles, tmp_path):
 def test_a_source_says_how_many_rows_it_has_where_that_is_known(rows, tmp_path):
     assert open_source(write(rows[:7], tmp_path / "a.parquet")).rows == 7
     assert open_source(write(rows[:7], tmp_path / "a.csv")).rows is None
+
+
+def test_a_parquet_file_is_forgotten_as_it_is_read(tmp_path):
+    path, before = tmp_path / "rows.parquet", pa.total_allocated_bytes()
+    noise = pa.table({n: np.random.default_rng(0).uniform(1, 2, 500_000) for n in NAMES})
+    parquet.write_table(noise, path, row_group_size=20_000)
+    size = noise.nbytes
+    del noise
+    for _ in open_source(path).batches:
+        kept = pa.total_allocated_bytes() - before
+    assert kept < size / 4

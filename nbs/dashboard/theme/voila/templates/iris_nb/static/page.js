@@ -1,7 +1,47 @@
-// Two small services to the page: the address follows the controls, and looks are repeated only while somebody looks.
+// Small services to the page: figures are drawn one after the other, the first picture makes way for the widgets, the
+// address follows the controls, and looks are repeated only while somebody looks.
 (function () {
   "use strict";
-  let timer = null;
+  const early = new Map(); // figures of the first picture that are drawn already, by their data
+  const drawn = new Set();
+  let timer = null, drawing = false, last = "";
+
+  // Figures, from the top. One that has been drawn before the widgets came is only moved to its place.
+  function draw() {
+    const place = window.Plotly && document.querySelector("[data-figure]");
+    drawing = Boolean(place);
+    if (!place) return;
+    const data = place.dataset.figure;
+    delete place.dataset.figure;
+    drawn.forEach(function (old) { if (!old.isConnected) { Plotly.purge(old); drawn.delete(old); } });
+    const same = early.get(data);
+    if (same && !place.closest("#first")) {
+      early.delete(data);
+      place.replaceWith(same);
+      drawn.add(same);
+      return draw();
+    }
+    const figure = JSON.parse(data);
+    Plotly.newPlot(place, figure.data, figure.layout, { responsive: true, displayModeBar: false });
+    if (place.closest("#first")) early.set(data, place); else drawn.add(place);
+    setTimeout(draw, 0);
+  }
+
+  function arrive() {
+    const first = document.getElementById("first");
+    if (!first || !document.querySelector("main .jupyter-widgets h1")) return;
+    first.remove();
+    document.querySelectorAll("main [data-figure]").forEach(function (place) { // before anything is painted
+      if (early.has(place.dataset.figure)) draw();
+    });
+    const target = location.hash && document.getElementById(location.hash.slice(1));
+    if (target) target.focus();
+  }
+
+  function again() {
+    const button = document.querySelector(".look-again");
+    if (button) button.click();
+  }
 
   function follow(state) {
     const query = state.dataset.query || "?";
@@ -11,12 +51,8 @@
     document.title = state.dataset.title || document.title;
     clearInterval(timer);
     const seconds = Number(state.dataset.refresh);
-    if (seconds >= 2) {
-      timer = setInterval(function () {
-        const again = document.querySelector(".look-again");
-        if (again && !document.hidden) again.click();
-      }, seconds * 1000);
-    }
+    if (seconds >= 2) timer = setInterval(function () { if (!document.hidden) again(); }, seconds * 1000);
+    if ("rest" in state.dataset) setTimeout(again, 0); // the page is there: the kernel may fill the rest of it
   }
 
   // A link to a part of the page moves the keyboard focus there too; a link to a prediction fills in its id.
@@ -43,10 +79,13 @@
     });
   }
 
-  let last = "";
-  new MutationObserver(function () {
+  function changed() {
+    arrive();
     nameSliders();
+    if (!drawing) draw();
     const state = document.getElementById("state");
     if (state && state.outerHTML !== last) { last = state.outerHTML; follow(state); }
-  }).observe(document.body, { childList: true, subtree: true });
+  }
+  new MutationObserver(changed).observe(document.body, { childList: true, subtree: true });
+  document.getElementById("plotly").addEventListener("load", changed);
 })();

@@ -1,0 +1,56 @@
+"""The watch says what it could not judge, in words and by its exit code."""
+
+import shutil
+import time
+
+import pytest
+from click.testing import CliRunner
+
+from iris_nb.audit import AuditLog, Entry
+from iris_nb.bundle import champion
+from iris_nb.predict import Predictor
+from iris_nb.schema import SCHEMA
+from iris_nb.watch import watch
+
+
+@pytest.fixture
+def watched(tmp_path, bundles):
+    "Logs rows of the reference by their numbers and runs the watch; gives its exit code and its first line."
+    shutil.copytree(bundles, tmp_path / "bundles")
+    predictor = Predictor.load(champion(bundles))
+
+    def run(numbers):
+        X = predictor.bundle.reference[0][numbers]
+        P, now = predictor.probabilities(X), time.time_ns() // 1000 - 60_000_000
+        with AuditLog.open(tmp_path / "audit.db") as log:
+            for i, (x, p) in enumerate(zip(X.tolist(), P.tolist(), strict=True)):
+                label = SCHEMA.classes[p.index(max(p))]
+                log.append(
+                    [Entry(f"{now + i}-00000", f"r{i}", now + i, "m", "1", 1.0, None, [x], [label], [max(p)], [p])]
+                )
+        done = CliRunner().invoke(watch, [], env={"IRIS_HOME": str(tmp_path)})
+        return done.exit_code, done.output.splitlines()[0]
+
+    return run
+
+
+def test_a_window_like_training_is_good(watched):
+    code, line = watched(list(range(0, 150, 2)))
+    assert (code, line.rpartition(": ")[2]) == (0, "good")
+
+
+def test_the_same_row_again_and_again_is_not_good(watched):
+    code, line = watched([0] * 40)
+    assert (code, line.rpartition(": ")[2]) == (2, "unsure, drift could not be judged")
+
+
+def test_a_single_row_is_judged_by_nobody(watched):
+    code, line = watched([0])
+    assert "1 row (24h)" in line
+    assert (code, line.rpartition(": ")[2]) == (2, "unsure, drift and accuracy could not be judged")
+
+
+def test_an_alarm_outweighs_what_could_not_be_judged(watched):
+    code, line = watched([0, 1, 2, 3, 4] * 8 + list(range(30)))  # one class only
+    assert code == 1
+    assert ": alarm" in line
