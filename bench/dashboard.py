@@ -80,13 +80,14 @@ def entries(predictor: Predictor, first: int, step: float, numbers: range, rng: 
             id=f"{i:027x}00000",
             request_id=f"{i:x}",
             time=first + int(i * step),
-            features=tuple(x),
-            label=label,
-            confidence=max(p),
-            probabilities=tuple(p),
             model_name=card.name,
             model_version=card.version,
             duration_ms=ms,
+            caller=None,
+            features=[x],
+            labels=[label],
+            confidences=[max(p)],
+            probabilities=[p],
         )
         for i, x, p, label, ms in answers
     ]

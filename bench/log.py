@@ -21,23 +21,18 @@ from iris_nb.schema import SCHEMA
 from iris_nb.upkeep import verify
 
 START = 1_777_636_800_000_000
-numbers = count()
+numbers, requests = count(), count()
 
 
 def entries(rows: int) -> list[Entry]:
     "One request of so many rows; the last class is predicted for one row in five thousand."
-    features, request = (
-        tuple(float(f.example) for f in SCHEMA.features),
-        f"0190a5b2-1234-7abc-8def-{next(numbers):012x}",
-    )
-    made = []
-    for _ in range(rows):
-        i, share = next(numbers), random.random()
-        label = SCHEMA.classes[-1] if i % 5000 == 0 else SCHEMA.classes[i % 2]
-        chances = (share, 1 - share, *(0.0 for _ in SCHEMA.classes[2:]))
-        name, moment = f"0190a5b2-1234-7abc-9def-{i:012x}", START + i * 1000
-        made.append(Entry(name, request, moment, features, label, share, chances, "model", "1", 1.25, "bench"))
-    return made
+    features = [tuple(float(f.example) for f in SCHEMA.features)] * rows
+    labels = [SCHEMA.classes[-1] if next(numbers) % 5000 == 0 else SCHEMA.classes[i % 2] for i in range(rows)]
+    shares = [random.random() for _ in range(rows)]
+    chances = [(share, 1 - share, *(0.0 for _ in SCHEMA.classes[2:])) for share in shares]
+    number = next(requests)
+    first, moment = f"0190a5b2-1234-7abc-{number:07x}00000", START + number * 1000
+    return [Entry(first, "bench", moment, "model", "1", 1.25, "bench", features, labels, shares, chances)]
 
 
 def writing(log: AuditLog, rows: int, groups: int) -> str:

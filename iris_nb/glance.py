@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['places', 'first_time', 'framed', 'sample', 'Glance', 'glance', 'versions']
 
-# %% ../nbs/api/07e_glance.ipynb #cce531d9
+# %% ../nbs/api/07e_glance.ipynb #baa22a9a
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,27 +13,27 @@ from typing import Any
 import msgspec
 import numpy as np
 import pandas as pd
-from sqlalchemy import and_, false, func, select
+from sqlalchemy import func, select
 
 from .history import History
 from .tables import explained
 
-# %% ../nbs/api/07e_glance.ipynb #4b2fcad5
+# %% ../nbs/api/07e_glance.ipynb #c4dcfba8
 def places(
     log: History,
     moments: Sequence[int],  # microseconds since 1970, ascending
 ) -> list[int]:  # for each, the `seq` of the first row at or after it
     "Where moments fall in the log; past its end, one more than the last `seq`."
-    c = log.predictions.c
+    c = log.rows.c
     with explained(log.where), log.engine.connect() as connection:
         end = (connection.scalar(select(func.max(c.seq))) or 0) + 1
         first = select(c.seq).order_by(c.time, c.seq).limit(1)
         return [connection.scalar(first.where(c.time >= moment)) or end for moment in moments]
 
-# %% ../nbs/api/07e_glance.ipynb #7e4affe9
+# %% ../nbs/api/07e_glance.ipynb #4549ec30
 def first_time(log: History) -> int | None:
     "When the oldest row was written, microseconds since 1970; None where there is none."
-    c = log.predictions.c
+    c = log.rows.c
     with explained(log.where), log.engine.connect() as connection:
         return connection.scalar(select(c.time).order_by(c.time, c.seq).limit(1))
 
@@ -45,7 +45,7 @@ def framed(rows: Sequence[Any], columns: Sequence[str]) -> pd.DataFrame:
     decoded = [msgspec.json.decode(text) for text in frame["probabilities"]]
     return frame.assign(time=moments, probabilities=pd.Series(decoded, index=frame.index, dtype=object))
 
-# %% ../nbs/api/07e_glance.ipynb #9060d848
+# %% ../nbs/api/07e_glance.ipynb #a2c05635
 def sample(
     log: History,
     first: int,  # seq of the first row of the window
@@ -53,11 +53,10 @@ def sample(
     most: int = 4000,
 ) -> pd.DataFrame:  # columns as in the log, `time` as UTC moments, `true_label` where somebody gave one
     "At most `most` rows, evenly spread over a window, oldest first."
-    p, label = log.predictions, log.labels
+    p = log.predictions
     numbers = np.unique(np.linspace(first, end - 1, min(most, end - first)).astype(int)).tolist() if end > first else []
     wanted = [c for c in p.c if c.name not in ("digest", "caller")]
-    joined = p.outerjoin(label, and_(label.c.id == p.c.id, label.c.superseded == false()))
-    query = select(*wanted, label.c.true_label).select_from(joined).order_by(p.c.seq)
+    query = select(*wanted, log.labels.c.true_label).select_from(log.joined).order_by(p.c.seq)
     with explained(log.where), log.engine.connect() as connection:
         parts = [connection.execute(query.where(p.c.seq.in_(numbers[i : i + 500]))).all()
                  for i in range(0, len(numbers), 500)]

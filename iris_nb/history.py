@@ -6,7 +6,7 @@
 __all__ = ['FAR', 'LOOKS', 'Cursor', 'cursor_of', 'Page', 'as_dict', 'Window', 'conditions', 'with_label', 'Tables', 'Lookup',
            'start', 'walk', 'Pages', 'History']
 
-# %% ../nbs/api/07c_history.ipynb #1e18e325
+# %% ../nbs/api/07c_history.ipynb #c6b93336
 import re
 from dataclasses import dataclass, replace
 from operator import eq, ge, le, lt
@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Engine, FromClause, Row, Select, Table, an
 from sqlalchemy import select, tuple_
 
 from .schema import Schema
-from .tables import explained, table
+from .tables import explained, place_of_id, table
 from .tally import BINS, tally
 
 # %% ../nbs/api/07c_history.ipynb #689d4820
@@ -85,19 +85,20 @@ def conditions(window: Window, table: Table) -> list[ColumnElement[bool]]:
     wanted = ((holds, column, getattr(window, name)) for name, (holds, column) in found.items())
     return [holds(column, value) for holds, column, value in wanted if value is not None]
 
-# %% ../nbs/api/07c_history.ipynb #6871fe17
+# %% ../nbs/api/07c_history.ipynb #a43de4ab
 def with_label(predictions: Table, labels: Table) -> FromClause:
     "Predictions, each beside its valid label or beside nothing."
-    return predictions.outerjoin(labels, and_(labels.c.id == predictions.c.id, labels.c.superseded == false()))
+    return predictions.outerjoin(labels, and_(labels.c.seq == predictions.c.seq, labels.c.superseded == false()))
 
-# %% ../nbs/api/07c_history.ipynb #2189784c
+# %% ../nbs/api/07c_history.ipynb #ee50021c
 class Tables:
     "The tables of a prediction log, and how to ask them."
 
     def __init__(self, engine: Engine, schema: Schema, where: str) -> None:
         self.engine, self.schema, self.where = engine, schema, where
         with explained(where), engine.connect() as connection:
-            self.predictions, self.labels = table(connection, "predictions"), table(connection, "labels")
+            self.predictions, self.rows = table(connection, "predictions"), table(connection, "rows")
+            self.requests, self.labels = table(connection, "requests"), table(connection, "labels")
             self.chain = table(connection, "chain")
         self.joined = with_label(self.predictions, self.labels)
 
@@ -106,7 +107,7 @@ class Tables:
         with explained(self.where), self.engine.connect() as connection:
             return list(connection.execute(query).all())
 
-# %% ../nbs/api/07c_history.ipynb #8db28de6
+# %% ../nbs/api/07c_history.ipynb #5c065a8c
 class Lookup(Tables):
     "Finds single rows in a prediction log."
 
@@ -117,7 +118,10 @@ class Lookup(Tables):
     def one(self, id: str) -> Select[Any]:
         "The question for one prediction and its label."
         p, label = self.predictions.c, self.labels.c
-        return select(self.predictions, label.true_label, label.labelled).select_from(self.joined).where(p.id == id)
+        first, before = place_of_id(id) or ("", 0)
+        place = select(self.requests.c.first + before).where(self.requests.c.id == first).scalar_subquery()
+        query = select(self.predictions, label.true_label, label.labelled).select_from(self.joined)
+        return query.where(p.seq == place, p.id == id)
 
     def count(self) -> int:
         "How many predictions the log holds."
@@ -148,7 +152,7 @@ def walk(query: Select[Any], p: Table, place: Cursor, end: Cursor | None) -> Sel
 # %% ../nbs/api/07c_history.ipynb #2483db2c
 LOOKS = 2_000, 98_000  # rows that a filtered page looks at, first and then
 
-# %% ../nbs/api/07c_history.ipynb #9e4ab861
+# %% ../nbs/api/07c_history.ipynb #a0c4fb07
 class Pages(Lookup):
     "Reads a prediction log page by page."
 
@@ -173,15 +177,14 @@ class Pages(Lookup):
 
     def _place(self, window: Window, before: str | None) -> Cursor:
         "Where a page begins: after the cursor, and not above the window."
-        newest = select(func.coalesce(func.max(self.predictions.c.seq), 0))
+        newest = select(func.coalesce(func.max(self.rows.c.seq), 0))
         place = cursor_of(before) if before else Cursor(FAR, FAR, self.ask(newest)[0][0])
         top = start(window, place.newest)
         return min(place, top, key=lambda at: (at.time, at.seq))
 
     def _horizon(self, place: Cursor, bottom: Cursor | None, look: int) -> Cursor | None:
         "The last of so many rows below a place, or None where there are not so many."
-        p = self.predictions
-        last = walk(select(p.c.time, p.c.seq), p, place, bottom).offset(look - 1).limit(1)
+        last = walk(select(self.rows.c.time, self.rows.c.seq), self.rows, place, bottom).offset(look - 1).limit(1)
         return next((Cursor(row.time, row.seq, place.newest) for row in self.ask(last)), None)
 
 # %% ../nbs/api/07c_history.ipynb #4a8de6d7

@@ -27,6 +27,7 @@ from .bundle import champion
 from .page import home_folder, log_url
 from .predict import Predictor
 from .schema import SCHEMA, Schema
+from .tables import ids_of
 
 # %% ../nbs/api/12_simulate.ipynb #43c5606b
 @dataclass(frozen=True)
@@ -147,9 +148,9 @@ def past(
     X, true = scenes(story, *predictor.bundle.reference, predictor.schema)
     P, times = predictor.probabilities(X), times_of(story, now, minutes)
     for x, p, label, truth, at in zip(X.tolist(), P.tolist(), predictor.labels(P), true, times, strict=True):
-        entry = Entry(str(uuid_utils.uuid7()), f"story-{at}", at, tuple(x), label, max(p), tuple(p), card.name,
-                      card.version, float(rng.lognormal(0.2, 0.4)), "simulate")
-        yield entry, truth
+        id, duration = ids_of(str(uuid_utils.uuid7()), 1)[0], float(rng.lognormal(0.2, 0.4))
+        answer = [x], [label], [max(p)], [p]
+        yield Entry(id, f"story-{at}", at, card.name, card.version, duration, "simulate", *answer), truth
 
 # %% ../nbs/api/12_simulate.ipynb #a6a5b081
 def write_past(story: Story, predictor: Predictor, place: str, minutes: float) -> int:

@@ -17,7 +17,7 @@ from uuid_utils import uuid7
 
 from iris_nb.audit import AuditLog, Entry
 from iris_nb.predict import Predictor
-from iris_nb.tables import AuditError
+from iris_nb.tables import AuditError, ids_of
 from serve.errors import Busy, Closing, LogDown, NoModel, without_places
 from serve.history import stamp_of
 from serve.metrics import Metrics
@@ -185,11 +185,11 @@ class Engine:
                 model_version=model.card.version,
                 processing_time_ms=round(1000 * (now - job.call.start), 3),
                 timestamp=stamp,
-                prediction_ids=ids(len(job.rows)),
+                prediction_ids=ids_of(str(uuid7()), len(job.rows)),
                 prediction_sets=UNSET if job.alpha is None else model.sets(P[part], job.alpha),
             )
             answers.append(answer)
-            entries += entries_of(job, answer, time_us, confidences[part])
+            entries.append(entry_of(job, answer, time_us, confidences[part]))
         self._commit(entries)
         self.metrics.group(labels, confidences, time.perf_counter() - now)
         return answers
@@ -219,20 +219,18 @@ class Engine:
             self.audit_fault = without_places(error)
 
 
-def ids(rows: int) -> list[str]:
-    "A UUID of version 7 for each row of a request: one is drawn, and its last 20 bits count the rows."
-    first = str(uuid7())
-    if rows == 1:
-        return [first]
-    head = first[:-5]
-    return [f"{head}{i:05x}" for i in range(rows)]
-
-
-def entries_of(job: Job, answer: Answer, time_us: int, confidences: list[float]) -> list[Entry]:
-    "What the log keeps of one request, a row each."
-    asked, name, version, ms = job.call, answer.model_name, answer.model_version, answer.processing_time_ms
-    columns = zip(answer.prediction_ids, job.rows, answer.predictions, confidences, answer.probabilities, strict=True)
-    return [
-        Entry(id, asked.request_id, time_us, row, label, confidence, tuple(p), name, version, ms, asked.caller)
-        for id, row, label, confidence, p in columns
-    ]
+def entry_of(job: Job, answer: Answer, time_us: int, confidences: list[float]) -> Entry:
+    "What the log keeps of one request."
+    return Entry(
+        id=answer.prediction_ids[0],
+        request_id=job.call.request_id,
+        time=time_us,
+        model_name=answer.model_name,
+        model_version=answer.model_version,
+        duration_ms=answer.processing_time_ms,
+        caller=job.call.caller,
+        features=job.rows,
+        labels=answer.predictions,
+        confidences=confidences,
+        probabilities=answer.probabilities,
+    )

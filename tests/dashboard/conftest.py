@@ -19,6 +19,7 @@ from iris_nb.audit import AuditLog, Entry
 from iris_nb.bundle import champion
 from iris_nb.predict import Predictor
 from iris_nb.schema import SCHEMA
+from iris_nb.tables import ids_of
 from iris_nb.up import answers
 
 ROOT = Path(__file__).parents[2]
@@ -97,16 +98,17 @@ def flowers(home: Path) -> Callable[..., list[str]]:
         now = time.time_ns() // 1000 - int(minutes_ago * MINUTE)
         entries = [
             Entry(
-                id=str(uuid_utils.uuid7()),
+                id=ids_of(str(uuid_utils.uuid7()), 1)[0],
                 request_id=f"r{i}",
                 time=now + i * 1000,
-                features=tuple(x),
-                label=label,
-                confidence=max(p),
-                probabilities=tuple(p),
                 model_name=predictor.card.name,
                 model_version=predictor.card.version,
                 duration_ms=1.0,
+                caller=None,
+                features=[x],
+                labels=[label],
+                confidences=[max(p)],
+                probabilities=[p],
             )
             for i, (x, p, label) in enumerate(zip(X.tolist(), P.tolist(), predictor.labels(P), strict=True))
         ]

@@ -19,8 +19,8 @@ from iris_nb.chain import link
 from iris_nb.database import alone, open_engine, place_of
 from iris_nb.history import Window
 from iris_nb.schema import SCHEMA, Feature, Schema
-from iris_nb.tables import MIGRATIONS, migrate, table, taken
-from iris_nb.upkeep import backup, export, prune, verify
+from iris_nb.tables import MIGRATIONS, ids_of, migrate, taken
+from iris_nb.upkeep import backup, cut, export, prune, verify
 
 ROOT = Path(__file__).parents[2]
 NOON = 1_777_636_800_000_000  # 2026-05-01 12:00 UTC, in microseconds
@@ -29,21 +29,21 @@ EXAMPLE = tuple(float(feature.example) for feature in SCHEMA.features)
 OTHERS = Schema("shoes", "shoe", (Feature("size", "cm", 5, 50, "Length of the sole.", 27),), "foot", ("left", "right"))
 
 
-def entry(i: int, **changed: object) -> Entry:
-    "The i-th of as many entries as one likes, a second after the one before."
+def entry(i: int, rows: int = 1, **changed: object) -> Entry:
+    "The i-th of as many requests as one likes, a second after the one before; all its rows are alike."
     share = 0.5 + (i % 50) / 100
     fields = {
-        "id": f"id-{i:06}",
+        "id": f"id-{i:06}-00000",
         "request_id": f"request-{i // 3}",
         "time": NOON + i * SECOND,
-        "features": EXAMPLE,
-        "label": SCHEMA.classes[i % len(SCHEMA.classes)],
-        "confidence": share,
-        "probabilities": (share, 1 - share, *(0.0 for _ in SCHEMA.classes[2:])),
         "model_name": "model",
         "model_version": str(1 + i // 50),
         "duration_ms": 0.3 + i % 7,
         "caller": None if i % 2 else "gardener",
+        "features": [EXAMPLE] * rows,
+        "labels": [SCHEMA.classes[i % len(SCHEMA.classes)]] * rows,
+        "confidences": [share] * rows,
+        "probabilities": [(share, 1 - share, *(0.0 for _ in SCHEMA.classes[2:]))] * rows,
     }
     return Entry(**(fields | changed))
 
@@ -77,12 +77,12 @@ def migrated(engine: Engine, steps: Sequence[Callable[[Connection, Schema], None
 
 
 def shape(engine: Engine) -> dict[str, list[tuple[str, str, bool]]]:
-    "Every table with the names, types and optionality of its columns, and the names of its indexes."
+    "Every table and view with the names, types and optionality of its columns, and the names of its indexes."
     found = inspect(engine)
     return {
         name: [(c["name"], str(c["type"]), c["nullable"]) for c in found.get_columns(name)]
         + [(str(i["name"]), "index", bool(i["unique"])) for i in found.get_indexes(name)]
-        for name in found.get_table_names()
+        for name in [*found.get_table_names(), *found.get_view_names()]
     }
 
 
@@ -125,37 +125,12 @@ def test_a_log_of_any_earlier_version_ends_like_a_new_one(place, engine, steps):
         log.append(entries(2))
         assert verify(log).sound
     with engine.connect() as connection:
-        tables = ", ".join(inspect(engine).get_table_names())
-        for name in tables.split(", "):
+        connection.execute(text("DROP VIEW predictions"))
+        for name in inspect(engine).get_table_names():
             connection.execute(text(f"DROP TABLE {name}"))
         connection.commit()
     migrated(engine, MIGRATIONS)
     assert caught_up == shape(engine)
-
-
-def test_the_rows_of_the_first_version_are_kept_and_chained(place, engine):
-    migrated(engine, MIGRATIONS[:1])
-    row = dict(zip(SCHEMA.names, EXAMPLE, strict=True), request_id="r", time=NOON, label=SCHEMA.classes[0])
-    row |= {
-        "confidence": 0.9,
-        "probabilities": "[0.9,0.1]",
-        "model_name": "m",
-        "model_version": "1",
-        "duration_ms": 1.0,
-    }
-    with engine.connect() as connection:
-        alone(connection)
-        old = table(connection, "predictions")
-        connection.execute(old.insert(), [row | {"id": f"old-{i}"} for i in range(2500)])
-        connection.commit()
-    with AuditLog.open(place) as log:
-        assert log.count() == 2500
-        assert log.get("old-2499")["seq"] == 2500
-        log.append(entries(1))
-        assert log.get("id-000000")["seq"] == 2501
-        assert verify(log).sound
-        tamper(log, "UPDATE predictions SET caller = 'nobody' WHERE seq = 7")
-        assert "row 7 was changed" in verify(log).sentence
 
 
 def test_a_step_that_fails_leaves_no_trace(engine):
@@ -184,7 +159,7 @@ def test_programs_that_start_together_on_a_blank_log_do_not_quarrel(place):
         assert program.returncode == 0, complaints
     with AuditLog.open(place) as log:
         assert log.count() == 500
-        assert {row.seq for row in log.ask(select(log.predictions.c.seq))} == set(range(1, 501))
+        assert {row.seq for row in log.ask(select(log.rows.c.seq))} == set(range(1, 501))
         assert verify(log).sentence == "All 500 rows are as they were written."
 
 
@@ -195,13 +170,13 @@ def test_a_log_for_other_features_is_refused_and_says_what_to_do(place, log):
         AuditLog.open(place, OTHERS, read_only=True)
 
 
-def test_a_log_of_a_newer_program_is_refused(place, log):
+def test_a_log_of_another_program_is_refused(place, log):
     tamper(log, "INSERT INTO migrations VALUES ('add_wings', 1)")
-    with pytest.raises(AuditError, match=r"newer version of this program \(it knows of add_wings\)"):
+    with pytest.raises(AuditError, match=r"another version of this program \(it knows of add_wings\)"):
         AuditLog.open(place)
 
 
-@pytest.mark.parametrize("name", ["time", "Label", "seq", "DIGEST", "true_label"])
+@pytest.mark.parametrize("name", ["time", "Label", "seq", "DIGEST", "true_label", "first"])
 def test_a_feature_called_like_a_column_of_the_log_is_refused(place, name):
     schema = Schema("clocks", "clock", (Feature(name, "s", 0, 9, "What it shows.", 1),), "kind", ("wall", "wrist"))
     with pytest.raises(AuditError, match=f"can't be called '{name}'.*Rename the feature"):
@@ -210,8 +185,8 @@ def test_a_feature_called_like_a_column_of_the_log_is_refused(place, name):
 
 def test_any_other_schema_has_a_log_of_its_own(place):
     with AuditLog.open(place, OTHERS) as log:
-        log.append([entry(1, features=(27,), label="left", probabilities=(0.9, 0.1))])
-        assert log.get("id-000001")["size"] == 27.0
+        log.append([entry(1, features=[(27,)], labels=["left"], probabilities=[(0.9, 0.1)])])
+        assert log.get("id-000001-00000")["size"] == 27.0
         assert log.summary()["classes"] == {"left": 1, "right": 0}
 
 
@@ -253,42 +228,72 @@ def test_sync_decides_how_hard_sqlite_is_pressed(tmp_path, sync, level):
 
 floats = st.floats(allow_nan=False, allow_infinity=False)
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
-any_entry = st.builds(
-    entry,
-    st.integers(0, 10**9),
-    request_id=texts,
-    time=st.integers(0, 2**62),
-    features=st.tuples(*(floats | st.integers(-(2**53), 2**53) for _ in SCHEMA.features)),
-    confidence=floats,
-    probabilities=st.tuples(*(floats for _ in SCHEMA.classes)),
-    model_version=texts,
-    duration_ms=floats,
-    caller=st.none() | texts,
+any_row = st.tuples(
+    st.tuples(*(floats | st.integers(-(2**53), 2**53) for _ in SCHEMA.features)),
+    st.sampled_from(SCHEMA.classes),
+    floats,
+    st.tuples(*(floats for _ in SCHEMA.classes)),
 )
 
 
+@st.composite
+def any_entry(draw: st.DrawFn) -> Entry:
+    x, labels, confidences, p = zip(*draw(st.lists(any_row, min_size=1, max_size=4)), strict=True)
+    return entry(
+        draw(st.integers(0, 10**6 - 1)),
+        request_id=draw(texts),
+        time=draw(st.integers(0, 2**62)),
+        model_version=draw(texts),
+        duration_ms=draw(floats),
+        caller=draw(st.none() | texts),
+        features=x,
+        labels=labels,
+        confidences=confidences,
+        probabilities=p,
+    )
+
+
+SHARED = "request_id", "time", "model_name", "model_version", "duration_ms", "caller"
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(group=st.lists(any_entry, max_size=20, unique_by=lambda e: e.id))
+@given(group=st.lists(any_entry(), max_size=8, unique_by=lambda e: e.id))
 def test_what_was_written_comes_back_bit_for_bit_and_the_chain_holds(log, group):
     group = [e for e in group if log.get(e.id) is None]
     log.append(group)
     for e in group:
-        row = log.get(e.id)
-        assert tuple(row[name] for name in SCHEMA.names) == e.features
-        assert all(type(row[name]) is float for name in SCHEMA.names)
-        assert tuple(row["probabilities"]) == e.probabilities
-        for field in (
-            "request_id",
-            "time",
-            "label",
-            "confidence",
-            "model_name",
-            "model_version",
-            "duration_ms",
-            "caller",
-        ):
-            assert row[field] == getattr(e, field)
+        for i, id in enumerate(ids_of(e.id, len(e.labels))):
+            row = log.get(id)
+            assert row["id"] == id
+            assert tuple(row[name] for name in SCHEMA.names) == e.features[i]
+            assert all(type(row[name]) is float for name in SCHEMA.names)
+            assert tuple(row["probabilities"]) == e.probabilities[i]
+            assert (row["label"], row["confidence"]) == (e.labels[i], e.confidences[i])
+            assert {name: row[name] for name in SHARED} == {name: getattr(e, name) for name in SHARED}
+        assert log.get(f"{e.id[:-5]}{len(e.labels):05x}") is None
     assert verify(log).sound, verify(log).sentence
+
+
+def test_rows_of_unequal_number_are_refused_and_nothing_is_written(log):
+    with pytest.raises(ValueError, match="shorter"):
+        log.append([entry(1), entry(2, rows=3, labels=[SCHEMA.classes[0]] * 2)])
+    assert log.count() == 0
+    log.append([entry(1)])
+
+
+def test_an_id_is_found_only_as_it_was_given(log):
+    log.append([entry(1, rows=20), entry(2)])
+    assert log.get("id-000001-0000a")["seq"] == 11
+    for wrong in (
+        "id-000001-0000A",
+        "id-000001-00014",
+        "ID-000001-00000",
+        "id-000001",
+        "00000",
+        "",
+        "id-000001-0000\n",
+    ):
+        assert log.get(wrong) is None
 
 
 @pytest.mark.parametrize("rows", [1, 2, 127, 128, 129, 1000])
@@ -320,7 +325,7 @@ def test_one_bad_row_keeps_the_whole_group_out_and_the_log_goes_on(log):
 def test_a_row_that_is_not_a_number_is_refused_in_sqlite(tmp_path):
     with AuditLog.open(tmp_path / "audit.db") as log:
         with pytest.raises(AuditError, match="not a number"):
-            log.append([entry(1, confidence=float("nan"))])
+            log.append([entry(1, confidences=[float("nan")])])
         assert log.count() == 0
 
 
@@ -328,7 +333,7 @@ def test_another_connection_sees_the_rows_as_soon_as_append_returns(place, log):
     with AuditLog.open(place, read_only=True) as reader:
         for i in range(20):
             log.append([entry(i)])
-            assert reader.get(f"id-{i:06}") is not None
+            assert reader.get(f"id-{i:06}-00000") is not None
 
 
 def test_threads_take_turns(log):
@@ -367,7 +372,7 @@ def test_a_killed_writer_leaves_every_committed_group_and_no_half_one(place, syn
     with AuditLog.open(place) as log:
         assert log.count() % 50 == 0
         assert len(answered) * 50 <= log.count() <= len(answered) * 50 + 50
-        assert all(log.get(f"id-{group * 50 + 49:06}") for group in answered)
+        assert all(log.get(f"id-{group * 50 + 49:06}-00000") for group in answered)
         assert verify(log).sound
         log.append([entry(10**6)])
 
@@ -379,7 +384,7 @@ def test_a_locked_log_is_an_error_after_some_patience_and_then_writes_again(log)
         with pytest.raises(AuditError, match="locked by another program and stayed so"):
             log.append(entries(3, 1))
         with pytest.raises(AuditError, match="locked by another program"):
-            log.label("id-000000", SCHEMA.classes[0])
+            log.label("id-000000-00000", SCHEMA.classes[0])
         other.rollback()
     log.append(entries(3, 1))
     assert log.count() == 3
@@ -451,7 +456,7 @@ def test_a_reader_can_not_write(place, log):
         with pytest.raises(AuditError, match="can't be written"):
             reader.append(entries(2, 1))
         with pytest.raises(AuditError, match="can't be written"):
-            reader.label("id-000000", SCHEMA.classes[0])
+            reader.label("id-000000-00000", SCHEMA.classes[0])
         with pytest.raises(AuditError, match="can't be written"):
             prune(reader, datetime.now(UTC))
 
@@ -532,18 +537,18 @@ def test_a_window_means_the_same_rows_in_pages_and_in_figures(log, window):
         for e in entries(100)
         if (window.since is None or e.time >= window.since)
         and (window.until is None or e.time < window.until)
-        and window.label in (None, e.label)
+        and window.label in (None, e.labels[0])
         and window.model_version in (None, e.model_version)
-        and (window.min_confidence is None or e.confidence >= window.min_confidence)
-        and (window.max_confidence is None or e.confidence <= window.max_confidence)
+        and (window.min_confidence is None or e.confidences[0] >= window.min_confidence)
+        and (window.max_confidence is None or e.confidences[0] <= window.max_confidence)
     ]
     wanted = {name: getattr(window, name) for name in window.__dataclass_fields__}
     assert [row["id"] for row in log.history(1000, **wanted).rows] == [e.id for e in reversed(inside)]
     figures = log.summary(**wanted)
     assert figures["count"] == len(inside)
-    assert figures["classes"] == {name: sum(e.label == name for e in inside) for name in SCHEMA.classes}
+    assert figures["classes"] == {name: sum(e.labels[0] == name for e in inside) for name in SCHEMA.classes}
     if inside:
-        assert figures["mean_confidence"] == pytest.approx(sum(e.confidence for e in inside) / len(inside))
+        assert figures["mean_confidence"] == pytest.approx(sum(e.confidences[0] for e in inside) / len(inside))
         assert figures["max_duration_ms"] == max(e.duration_ms for e in inside)
         assert figures["p50_duration_ms"] <= figures["p95_duration_ms"] <= figures["max_duration_ms"]
     else:
@@ -593,9 +598,9 @@ def test_every_page_is_found_by_the_index_between_two_ends(tmp_path, window):
                 plans.append([row.detail for row in connection.execute(text(f"EXPLAIN QUERY PLAN {compiled}"))])
     assert plans
     for first, *others in plans:
-        assert "since" not in window or first.endswith("INDEX predictions_by_time (time>? AND time<?)")
+        assert "since" not in window or first.endswith("INDEX rows_by_time (time>? AND time<?)")
         assert first.endswith("time<?)")
-        assert all(step.startswith("SEARCH labels") for step in others)
+        assert all(step.startswith("SEARCH") for step in others)
 
 
 @pytest.mark.parametrize("cursor", ["page 2", "1-2", "1-2-3-4", "-1-2-3", "1-2-" + "9" * 30, "１-2-3", "1-2-3\n"])
@@ -615,28 +620,28 @@ def test_what_is_not_in_the_log_is_not_found(log):
 
 def test_a_label_travels_with_its_prediction(log):
     log.append(entries(2))
-    log.label("id-000001", SCHEMA.classes[2])
-    assert log.get("id-000001")["true_label"] == SCHEMA.classes[2]
+    log.label("id-000001-00000", SCHEMA.classes[2])
+    assert log.get("id-000001-00000")["true_label"] == SCHEMA.classes[2]
     assert [row["true_label"] for row in log.latest(2)] == [SCHEMA.classes[2], None]
 
 
 def test_the_same_label_twice_is_one_label(log):
     log.append(entries(1))
     for _ in range(2):
-        log.label("id-000000", SCHEMA.classes[1])
+        log.label("id-000000-00000", SCHEMA.classes[1])
     assert len(log.ask(select(log.labels))) == 1
 
 
 def test_a_second_different_label_is_a_conflict_unless_it_corrects(log):
     first, second = SCHEMA.classes[:2]
     log.append(entries(1))
-    log.label("id-000000", first)
+    log.label("id-000000-00000", first)
     with pytest.raises(AuditConflict, match=f"has the label {first} already"):
-        log.label("id-000000", second)
-    assert log.get("id-000000")["true_label"] == first
-    log.label("id-000000", second, correct=True)
-    assert log.get("id-000000")["true_label"] == second
-    assert [row.true_label for row in log.ask(select(log.labels).order_by(log.labels.c.seq))] == [first, second]
+        log.label("id-000000-00000", second)
+    assert log.get("id-000000-00000")["true_label"] == first
+    log.label("id-000000-00000", second, correct=True)
+    assert log.get("id-000000-00000")["true_label"] == second
+    assert [row.true_label for row in log.ask(select(log.labels).order_by(log.labels.c.number))] == [first, second]
 
 
 def test_a_label_for_nothing_or_of_no_class_is_refused(log):
@@ -644,71 +649,73 @@ def test_a_label_for_nothing_or_of_no_class_is_refused(log):
     with pytest.raises(AuditMissing, match="no prediction with the id 'nobody'"):
         log.label("nobody", SCHEMA.classes[0])
     with pytest.raises(ValueError, match="The true class is one of"):
-        log.label("id-000000", "rose")
+        log.label("id-000000-00000", "rose")
 
 
 # The chain
 
 
-TEXTS = ("id", "request_id", "label", "probabilities", "model_name", "model_version", "caller")
-NUMBERS = ("time", "confidence", "duration_ms", *SCHEMA.names)
+TEXTS = "id", "request_id", "label", "probabilities", "model_name", "model_version", "caller"
+NUMBERS = "first", "time", "confidence", "duration_ms", *SCHEMA.names
 
 
 @pytest.mark.parametrize("column", [*TEXTS, *NUMBERS])
 def test_a_change_in_any_column_is_found_and_its_row_named(log, column):
-    log.append(entries(20))
+    log.append([*entries(12), entry(12, rows=5)])
+    where = log.rows if column in log.rows.c else log.requests
     with log.engine.connect() as connection:
         alone(connection)
-        p = log.predictions
-        new = "[0.1]" if column in TEXTS else 7
-        connection.execute(update(p).where(p.c.seq == 13).values({column: new}))
+        change = update(where).where(where.c.get("seq", where.c.first) == 13)
+        connection.execute(change.values({column: "[0.1]" if column in TEXTS else 7}))
         connection.commit()
     verdict = verify(log)
     assert not verdict.sound
     assert "row 13 was changed" in str(verdict)
 
 
-def test_a_digest_that_was_mended_is_found_at_the_next_row(log):
-    log.append(entries(20))
-    tamper(log, "UPDATE predictions SET digest = :digest WHERE seq = 13", digest=bytes(32))
+def test_a_request_that_was_removed_is_found_at_its_first_row(log):
+    log.append([*entries(12), entry(12, rows=5)])
+    tamper(log, "DELETE FROM requests WHERE first = 13")
     assert "row 13 was changed" in verify(log).sentence
-    row = log.ask(select(log.predictions).where(log.predictions.c.seq == 12))[0]
-    forged = [13, *log.ask(select(log.predictions).where(log.predictions.c.seq == 13))[0][1:-1]]
-    forged[list(log.predictions.c.keys()).index("caller")] = "forger"
-    tamper(
-        log,
-        "UPDATE predictions SET caller = 'forger', digest = :digest WHERE seq = 13",
-        digest=link(row.digest, tuple(forged)),
-    )
+
+
+def test_a_digest_that_was_mended_is_found_at_the_next_row(log):
+    log.append([entry(0, rows=20)])
+    tamper(log, "UPDATE rows SET digest = :digest WHERE seq = 13", digest=bytes(32))
+    assert "row 13 was changed" in verify(log).sentence
+    before, row = log.ask(select(log.rows).where(log.rows.c.seq.in_([12, 13])).order_by(log.rows.c.seq))
+    forged = dict(row._mapping, confidence=0.123)
+    digest = link(before.digest, tuple(forged.values())[:-1])
+    tamper(log, "UPDATE rows SET confidence = 0.123, digest = :digest WHERE seq = 13", digest=digest)
     assert "row 14 was changed (or row 13 together with its digest)" in verify(log).sentence
 
 
 @pytest.mark.parametrize("seq", [1, 7, 20])
 def test_a_row_that_was_removed_is_named(log, seq):
     log.append(entries(20))
-    tamper(log, "DELETE FROM predictions WHERE seq = :seq", seq=seq)
+    tamper(log, "DELETE FROM rows WHERE seq = :seq", seq=seq)
     assert f"row {seq} was removed" in verify(log).sentence
 
 
 def test_an_emptied_log_is_not_an_empty_log(log):
     log.append(entries(20))
-    tamper(log, "DELETE FROM predictions")
+    tamper(log, "DELETE FROM rows")
     assert "row 1 was removed, and all that came after it" in verify(log).sentence
 
 
 def test_rows_that_changed_places_are_found(log):
     log.append(entries(20))
     for old, new in ((4, 1000), (9, 4), (1000, 9)):
-        tamper(log, "UPDATE predictions SET seq = :new WHERE seq = :old", old=old, new=new)
+        tamper(log, "UPDATE rows SET seq = :new WHERE seq = :old", old=old, new=new)
     assert "row 4 was changed" in verify(log).sentence
 
 
 def test_a_row_that_was_added_by_hand_is_named(log):
     log.append(entries(20))
-    copied = dict(log.ask(select(log.predictions).where(log.predictions.c.seq == 20))[0]._mapping)
+    copied = dict(log.ask(select(log.rows).where(log.rows.c.seq == 20))[0]._mapping)
     with log.engine.connect() as connection:
         alone(connection)
-        connection.execute(log.predictions.insert().values(copied | {"seq": 21, "id": "mine"}))
+        connection.execute(log.rows.insert().values(copied | {"seq": 21}))
         connection.commit()
     assert "row 21 was added behind the log's back" in verify(log).sentence
 
@@ -717,8 +724,10 @@ def test_a_head_that_was_moved_back_is_held_to_the_one_that_was_noted(log):
     log.append(entries(20))
     noted = verify(log).head
     log_19 = log.ask(select(log.predictions).where(log.predictions.c.seq == 19))[0]
-    tamper(log, "DELETE FROM predictions WHERE seq > 19")
+    tamper(log, "DELETE FROM rows WHERE seq > 19")
     tamper(log, "UPDATE chain SET seq = 19, digest = :digest", digest=log_19.digest)
+    assert "row 20 was added behind the log's back" in verify(log).sentence  # its request is still there
+    tamper(log, "DELETE FROM requests WHERE first > 19")
     assert verify(log).sound  # the limit of what a log can know of itself
     assert verify(log, noted).sentence == "Row 20 was removed: the log once reached row 20."
     log.append([entry(99)])
@@ -747,17 +756,28 @@ def test_an_empty_log_is_sound(log):
 
 def test_pruning_removes_the_oldest_rows_with_their_labels_and_the_rest_still_proves_itself(log):
     log.append(entries(100))
-    log.label("id-000010", SCHEMA.classes[0])
-    log.label("id-000090", SCHEMA.classes[0])
+    log.label("id-000010-00000", SCHEMA.classes[0])
+    log.label("id-000090-00000", SCHEMA.classes[0])
     noted = verify(log).head
     assert prune(log, datetime.fromtimestamp(NOON // SECOND + 60, UTC)) == 60
-    assert (log.count(), log.get("id-000059"), log.get("id-000060")["seq"]) == (40, None, 61)
-    assert [row.id for row in log.ask(select(log.labels))] == ["id-000090"]
+    assert (log.count(), log.get("id-000059-00000"), log.get("id-000060-00000")["seq"]) == (40, None, 61)
+    assert [row.seq for row in log.ask(select(log.labels))] == [91]
     assert verify(log, noted).sentence == "All 40 rows are as they were written; 60 before them were pruned."
     log.append(entries(110, 100))
-    assert log.get("id-000109")["seq"] == 110
-    tamper(log, "UPDATE predictions SET label = 'x' WHERE seq = 61")
+    assert log.get("id-000109-00000")["seq"] == 110
+    tamper(log, "UPDATE rows SET label = 'x' WHERE seq = 61")
     assert "row 61 was changed" in verify(log).sentence
+
+
+def test_pruning_goes_in_stretches_that_may_end_in_the_middle_of_a_request(log):
+    log.append([entry(0, rows=30), entry(1, rows=30), entry(2)])
+    log.label("id-000001-0000a", SCHEMA.classes[0])
+    assert cut(log, NOON + 2 * SECOND, rows=40) == 40
+    assert [row.first for row in log.ask(select(log.requests))] == [31, 61]
+    assert (log.get("id-000001-00009"), log.get("id-000001-0000a")["request_id"]) == (None, "request-0")
+    assert verify(log).sentence == "All 21 rows are as they were written; 40 before them were pruned."
+    assert prune(log, datetime(2100, 1, 1, tzinfo=UTC)) == 21
+    assert log.ask(select(log.requests)) == log.ask(select(log.labels)) == []
 
 
 def test_pruning_everything_leaves_a_log_that_goes_on(log):
@@ -823,16 +843,16 @@ def test_an_export_holds_every_row_and_column(log, tmp_path, ending):
     import pandas as pd
 
     log.append(entries(60))
-    log.label("id-000003", SCHEMA.classes[0])
+    log.label("id-000003-00000", SCHEMA.classes[0])
     target = tmp_path / f"rows.{ending}"
     assert export(log, target) == 60
     frame = pd.read_csv(target, dtype={"model_version": str}) if ending == "csv" else pd.read_parquet(target)
-    assert set(frame.columns) == {*log.get("id-000003")} - {"labelled"}
+    assert set(frame.columns) == {*log.get("id-000003-00000")} - {"labelled"}
     assert frame["id"].tolist() == [e.id for e in entries(60)]
-    assert frame[SCHEMA.names[0]].tolist() == [e.features[0] for e in entries(60)]
+    assert frame[SCHEMA.names[0]].tolist() == [e.features[0][0] for e in entries(60)]
     assert pd.to_datetime(frame["time"]).iloc[1] == pd.Timestamp(NOON + SECOND, unit="us", tz="UTC")
     assert frame["true_label"].dropna().tolist() == [SCHEMA.classes[0]]
-    assert frame["digest"].iloc[5] == log.get("id-000005")["digest"]
+    assert frame["digest"].iloc[5] == log.get("id-000005-00000")["digest"]
     assert export(log, target, Window(since=NOON + 50 * SECOND)) == 10
 
 
@@ -842,7 +862,7 @@ def test_an_export_that_fails_leaves_the_old_one(log, tmp_path):
     with pytest.raises(AuditError, match="export .*\\.csv or \\.parquet"):
         export(log, tmp_path / "rows.xlsx")
     log.append(entries(1))
-    tamper(log, "ALTER TABLE predictions DROP COLUMN caller")
+    tamper(log, "DROP VIEW predictions")
     with pytest.raises(AuditError):
         export(log, target)
     assert [path.name for path in tmp_path.glob("rows*")] == ["rows.csv"]

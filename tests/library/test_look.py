@@ -5,7 +5,6 @@ import time
 
 import numpy as np
 import pytest
-import uuid_utils
 
 from iris_nb import board, judged, look, one
 from iris_nb.audit import AuditLog, Entry
@@ -39,9 +38,7 @@ def write(tmp_path, predictor):
         with AuditLog.open(tmp_path / "audit.db") as log:
             log.append(
                 [
-                    Entry(
-                        str(uuid_utils.uuid7()), "r", now + i, tuple(x), label, max(p), tuple(p), "model", version, 1.0
-                    )
+                    Entry(f"{now + i}-00000", "r", now + i, "model", version, 1.0, None, [x], [label], [max(p)], [p])
                     for i, (x, p, label) in enumerate(answers)
                 ]
             )

@@ -4,7 +4,6 @@ import shutil
 import time
 
 import pytest
-import uuid_utils
 from click.testing import CliRunner
 
 from iris_nb.audit import AuditLog, Entry
@@ -27,7 +26,7 @@ def watched(tmp_path, bundles):
             for i, (x, p) in enumerate(zip(X.tolist(), P.tolist(), strict=True)):
                 label = SCHEMA.classes[p.index(max(p))]
                 log.append(
-                    [Entry(str(uuid_utils.uuid7()), f"r{i}", now + i, tuple(x), label, max(p), tuple(p), "m", "1", 1.0)]
+                    [Entry(f"{now + i}-00000", f"r{i}", now + i, "m", "1", 1.0, None, [x], [label], [max(p)], [p])]
                 )
         done = CliRunner().invoke(watch, [], env={"IRIS_HOME": str(tmp_path)})
         return done.exit_code, done.output.splitlines()[0]

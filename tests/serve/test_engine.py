@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from iris_nb.audit import AuditLog, Entry
 from iris_nb.predict import Predictor
 from iris_nb.schema import SCHEMA
-from iris_nb.tables import AuditError
+from iris_nb.tables import AuditError, ids_of
 from serve.engine import Call, Engine
 from serve.errors import Busy, Closing, LogDown, NoModel
 from serve.metrics import Metrics
@@ -189,11 +189,13 @@ def test_every_caller_gets_the_answer_to_its_own_rows(models, steps):
     def check(rows, answer, kept) -> None:
         model = models[int(answer.model_version) - 1]
         expected = model.predict([dict(zip(SCHEMA.names, r, strict=True)) for r in rows])
-        for i, key in enumerate(answer.prediction_ids):
-            assert answer.predictions[i] == expected[i].label == kept[key].label
-            assert answer.probabilities[i] == pytest.approx(list(expected[i].probabilities.values()), abs=1e-9)
-            assert kept[key].features == rows[i]
-            assert kept[key].model_version == answer.model_version
+        entry = kept[answer.prediction_ids[0]]
+        assert answer.prediction_ids == ids_of(entry.id, len(rows))
+        assert answer.predictions == entry.labels == [one.label for one in expected]
+        for i, one in enumerate(expected):
+            assert answer.probabilities[i] == pytest.approx(list(one.probabilities.values()), abs=1e-9)
+        assert entry.features == rows
+        assert entry.model_version == answer.model_version
 
     asyncio.run(story(Shelf()))
 
