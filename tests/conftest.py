@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -14,6 +15,9 @@ from iris_nb.bundle import Card, point_champion, write_bundle
 from iris_nb.schema import SCHEMA
 
 pytest_plugins = ["tests.browsing"]
+# How long an example takes depends on the machine and its mood, and on whether coverage looks on.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 MakeBundle = Callable[..., Path]
 
 
