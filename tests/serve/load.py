@@ -1,5 +1,6 @@
 """Callers that never stop asking, and what the log says afterwards."""
 
+import os
 import sqlite3
 import threading
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import httpx
 
 from iris_nb.schema import SCHEMA
+
+LONG = bool(os.environ.get("IRIS_LONG_TESTS"))  # for a test by hand: a minute of swaps, forty kills
 
 
 class Load(threading.Thread):

@@ -13,7 +13,7 @@ import pytest
 from iris_nb.bundle import point_champion
 from iris_nb.predict import Predictor
 from iris_nb.schema import SCHEMA
-from tests.serve.load import Load, logged
+from tests.serve.load import LONG, Load, logged
 from tests.waiting import wait_until
 
 FIRST, SECOND = (f"{SCHEMA.name}_test-{v}" for v in "12")
@@ -33,9 +33,10 @@ def test_swaps_under_load_fail_nobody_and_mix_nothing(live, home):
     service = live(IRIS_WATCH_SECONDS="0.05")
     load = Load(service.url)
     load.start()
-    for i in range(20):
+    for i in range(60 if LONG else 20):
         point_champion(home / "bundles", (SECOND, FIRST)[i % 2])
         wait_until(partial(answers_with, load, "21"[i % 2]), "the new champion answers")
+        time.sleep(1 if LONG else 0)
     load.stop()
     assert set(load.statuses) == {200}
     assert {answer["model_version"] for answer in load.answers} == {"1", "2"}

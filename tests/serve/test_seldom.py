@@ -3,13 +3,16 @@
 import asyncio
 import json
 import logging
+import time
 from pathlib import Path
 
 import pytest
 from litestar.exceptions import WebSocketDisconnect
 from prometheus_client import CollectorRegistry, generate_latest
 
+from iris_nb.audit import AuditLog
 from iris_nb.schema import SCHEMA
+from iris_nb.upkeep import verify
 from iris_nb.watch import Report, keep
 from serve.body import Bodies
 from serve.champion import Champion
@@ -124,3 +127,25 @@ def test_the_watch_outlives_a_fault_and_looks_at_the_log_again(home: Path, monke
 def test_a_websocket_is_turned_away(client):
     with pytest.raises(WebSocketDisconnect), client.websocket_connect("/predict"):
         pass
+
+
+def test_a_clock_that_is_set_back_loses_nothing_and_the_history_stays_whole(make_client, home, row, monkeypatch):
+    class Clock:
+        perf_counter, now = staticmethod(time.perf_counter), time.time_ns()
+
+        def time_ns(self) -> int:
+            self.now -= 1_800_000_000_000  # half an hour with every look
+            return self.now
+
+    monkeypatch.setattr("serve.engine.time", Clock())
+    client = make_client()
+    heard = [client.post("/predict", json=row).json()["prediction_ids"][0] for _ in range(10)]
+    url, found = "/predictions/history?limit=3", []
+    while url:
+        page = client.get(url).json()
+        found += [one["id"] for one in page["predictions"]]
+        url = page["next"] and f"/predictions/history?limit=3&before={page['next']}"
+    assert found == heard  # newest first by the clock, which ran backwards
+    assert [client.get(f"/predictions/{key}").json()["id"] for key in heard] == heard
+    with AuditLog.open(home / "audit.db", read_only=True) as log:
+        assert verify(log).sound
