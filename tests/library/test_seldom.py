@@ -1,0 +1,141 @@
+"""What seldom happens to the library: damaged bundles, empty tables, nobody who answers."""
+
+import hashlib
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from iris_nb.bundle import BundleError, disagreement, point_champion, read_bundle, write_bundle
+from iris_nb.cli import cli
+from iris_nb.dashboard import exposure, notebook_folder, voila_command
+from iris_nb.evidence import coefficients
+from iris_nb.inspection import described
+from iris_nb.model import build, candidate
+from iris_nb.predict import Predictor, conformal_threshold
+from iris_nb.quality import calibrate, expected
+from iris_nb.schema import SCHEMA
+from iris_nb.simulate import Story, poster, scenes
+
+FIRST = f"{SCHEMA.name}_test-1"
+
+
+@pytest.fixture
+def home(tmp_path: Path, bundles: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    "A home with a champion, which the commands take for theirs."
+    shutil.copytree(bundles, tmp_path / "bundles")
+    monkeypatch.setenv("IRIS_HOME", str(tmp_path))
+    monkeypatch.delenv("IRIS_DATABASE_URL", raising=False)
+    return tmp_path
+
+
+def test_what_is_no_model_disagrees_with_everything():
+    assert "can't answer" in disagreement(b"no model", np.zeros((1, 4)), np.zeros((1, 3)))
+
+
+def test_a_folder_without_checksums_is_no_bundle(tmp_path):
+    with pytest.raises(BundleError, match="SHA256SUMS"):
+        read_bundle(tmp_path)
+
+
+def test_a_champion_that_is_pointed_at_again_is_not_its_own_forerunner(home):
+    before = (home / "bundles" / "champion.json").read_bytes()
+    point_champion(home / "bundles", FIRST)
+    assert (home / "bundles" / "champion.json").read_bytes() == before
+
+
+def test_golden_rows_with_other_answers_are_refused_although_every_checksum_is_right(home):
+    folder = home / "bundles" / FIRST
+    golden = json.loads((folder / "golden.json").read_text())
+    golden["probabilities"][0].reverse()
+    (folder / "golden.json").write_text(json.dumps(golden))
+    names = [line.split()[-1] for line in (folder / "SHA256SUMS").read_text().splitlines()]
+    sums = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}" for name in names]
+    (folder / "SHA256SUMS").write_text("\n".join(sums) + "\n")
+    with pytest.raises(BundleError, match="golden answers"):
+        Predictor.load(folder)
+
+
+def test_a_bundle_without_calibration_scores_promises_no_sets(home, tmp_path):
+    whole = read_bundle(home / "bundles" / FIRST)
+    assert "in a set" in dict(described(whole))
+    folder = write_bundle(tmp_path / "other", whole.card, whole.onnx, whole.golden, whole.reference)
+    assert "in a set" not in dict(described(read_bundle(folder)))
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0, -0.1])
+def test_a_share_of_errors_lies_between_none_and_all(alpha):
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        conformal_threshold(np.array([0.1]), alpha)
+
+
+def test_a_model_without_coefficients_has_none_to_show():
+    assert coefficients(build(candidate("qda"))) is None
+
+
+def test_no_answers_have_no_accuracy():
+    estimate = expected([], calibrate([0.9, 0.8], [True, False]))
+    assert np.isnan(estimate.value)
+    assert (estimate.low, estimate.high) == (0.0, 1.0)
+
+
+def test_a_declaration_needs_a_feature():
+    with pytest.raises(ValueError, match="it has no features"):
+        replace(SCHEMA, features=())
+
+
+def test_a_story_without_drift_stays_near_the_training_sample(bundles):
+    X, labels = read_bundle(bundles / FIRST).reference
+    told, true = scenes(Story(requests=200), X, labels, SCHEMA)
+    assert np.abs(told.mean(axis=0) - X.mean(axis=0)).max() < 0.5
+    assert set(true) == set(SCHEMA.classes)
+
+
+def test_nobody_who_answers_is_an_error_of_the_network():
+    with pytest.raises(OSError, match="refused"):
+        poster("http://127.0.0.1:1")("/predict", {})
+
+
+def run(*words: str):
+    return CliRunner().invoke(cli, list(words))
+
+
+def test_the_past_is_written_once_and_only_into_an_empty_log(home):
+    first = run("simulate", "--past", "5", "--rate", "0.1", "--drift", "any", "1.5")
+    assert "rows of the last 5 minutes" in first.output
+    assert "has rows already" in run("simulate", "--past", "5").output
+
+
+def test_traffic_needs_a_service_and_a_champion(home):
+    assert "Nothing answers" in run("simulate", "--seconds", "0.1", "--url", "http://127.0.0.1:1").output
+    (home / "bundles" / "champion.json").unlink()
+    assert "no champion" in run("simulate", "--seconds", "0.1").output
+
+
+def test_the_watch_judges_what_was_simulated_and_leaves_its_report(home):
+    run("simulate", "--past", "60", "--rate", "0.1", "--seed", "1")
+    done = run("watch")
+    assert done.exit_code in (0, 1)
+    assert (home / "watch.json").is_file()
+
+
+def test_the_page_is_looked_for_in_the_clone_and_opened_where_it_is_said(tmp_path, monkeypatch):
+    command = voila_command(tmp_path, {"IRIS_DASHBOARD_HOST": "0.0.0.0"})
+    assert "--Voila.ip=0.0.0.0" in command
+    assert "IRIS_DASHBOARD_TOKEN" in exposure({"IRIS_DASHBOARD_HOST": "0.0.0.0"})
+    monkeypatch.setattr("iris_nb.dashboard.iris_nb.__file__", str(tmp_path / "iris_nb" / "__init__.py"))
+    with pytest.raises(Exception, match="start this in a clone"):
+        notebook_folder(tmp_path)
+
+
+def test_the_page_takes_the_place_of_the_command_and_warns_where_everybody_may_read(monkeypatch):
+    called = []
+    monkeypatch.setattr("os.execve", lambda *words: called.append(words))
+    monkeypatch.setenv("IRIS_DASHBOARD_HOST", "0.0.0.0")
+    monkeypatch.delenv("IRIS_DASHBOARD_TOKEN", raising=False)
+    assert "Everybody who reaches" in run("dashboard").output
+    assert called[0][1][1:3] == ["-m", "voila"]
