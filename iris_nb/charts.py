@@ -78,7 +78,7 @@ def traffic(
     fig.add_bar(x=frame["time"], y=frame["count"], marker_color=PALETTE[0], name="predictions")
     return fig.update_layout(showlegend=False, bargap=0.15)
 
-# %% ../nbs/api/10_charts.ipynb #7d5d18c1
+# %% ../nbs/api/10_charts.ipynb #9109784e
 def lying_bars(
     fig: go.Figure,
     values: Mapping[str, float],  # from the top down
@@ -87,7 +87,7 @@ def lying_bars(
 ) -> go.Figure:  # the same figure
     "Add named values as horizontal bars, as high as they need to be."
     fig.add_bar(x=list(values.values()), y=[n.replace("_", " ") for n in values], orientation="h", text=list(texts),
-                marker_color=list(colours), textposition="auto", cliponaxis=False)
+                marker_color=list(colours), textposition="auto", textangle=0, cliponaxis=False)
     fig.update_yaxes(autorange="reversed", showgrid=False)
     return fig.update_layout(showlegend=False, height=90 + 44 * len(values))
 

@@ -80,7 +80,7 @@ def versions_figure(rows: pd.DataFrame, pieces: int = 24) -> go.Figure:
         fig.add_bar(x=shares.index, y=shares[name], name=str(name), marker_color=colour)
     return fig.update_layout(barmode="stack", bargap=0.05, showlegend=True, height=260)
 
-# %% ../nbs/api/15e_shelf.ipynb #9793aabd
+# %% ../nbs/api/15e_shelf.ipynb #de97a183
 def models_part(predictor: Predictor | None, seen: Glance, home: Path) -> list[Piece]:
     "Who answers, since when, how good it was in training, and who might be next."
     cards = shelf(home / "bundles")
@@ -90,4 +90,4 @@ def models_part(predictor: Predictor | None, seen: Glance, home: Path) -> list[P
     facts = {name.replace("_", " "): f"{value:.3f}" for name, value in predictor.card.metrics.items()}
     head = tiles({"champion": predictor.card.folder, "trained": predictor.card.created[:10], **facts})
     over_time = [versions_figure(seen.rows)] if len(versions(seen.rows)) > 1 else []
-    return [head, *said_of(predictor, home), *table, answered_by(seen.rows), *over_time]
+    return [head, "".join(said_of(predictor, home)), *table, answered_by(seen.rows), *over_time]
