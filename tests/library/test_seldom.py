@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +17,11 @@ from iris_nb.bundle import BundleError, disagreement, point_champion, read_bundl
 from iris_nb.cli import cli
 from iris_nb.dashboard import exposure, notebook_folder, voila_command
 from iris_nb.evidence import coefficients
+from iris_nb.explain import flip_sentence, slopes
 from iris_nb.inspection import described
+from iris_nb.judged import up_light
 from iris_nb.model import build, candidate
+from iris_nb.one import reason_in
 from iris_nb.predict import Predictor, conformal_threshold
 from iris_nb.quality import calibrate, expected
 from iris_nb.schema import SCHEMA
@@ -139,3 +145,43 @@ def test_the_page_takes_the_place_of_the_command_and_warns_where_everybody_may_r
     monkeypatch.delenv("IRIS_DASHBOARD_TOKEN", raising=False)
     assert "Everybody who reaches" in run("dashboard").output
     assert called[0][1][1:3] == ["-m", "voila"]
+
+
+def test_a_file_without_faults_leaves_none_aside(home, tmp_path):
+    rows = [",".join(SCHEMA.names), ",".join(str(SCHEMA.example[name]) for name in SCHEMA.names)]
+    (tmp_path / "in.csv").write_text("\n".join(rows) + "\n")
+    done = run("score", str(tmp_path / "in.csv"), "-o", str(tmp_path / "out.csv"), "--quiet")
+    assert done.exit_code == 0, done.output
+    assert "1 rows answered" in done.output
+    assert "aside" not in done.output
+
+
+def test_the_tracking_server_that_was_named_is_the_one_that_is_used(tmp_path):
+    named = {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'elsewhere.db'}", "IRIS_HOME": str(tmp_path / "home")}
+    program = Path(sys.executable).parent / "iris-nb"
+    done = subprocess.run([program, "runs"], env={**os.environ, **named}, capture_output=True, text=True)
+    assert "No runs yet" in done.stdout, done.stderr
+    assert (tmp_path / "elsewhere.db").is_file()
+    assert not (tmp_path / "home" / "mlflow.db").exists()
+
+
+def test_without_a_change_that_turns_the_answer_it_is_said():
+    assert flip_sentence(None, SCHEMA.example, SCHEMA).startswith("No change of a single feature")
+
+
+def test_a_model_that_is_certain_everywhere_has_no_slopes():
+    def certain(X: np.ndarray) -> np.ndarray:
+        return np.tile([1.0, 0.0, 0.0], (len(X), 1))
+
+    trained = np.random.default_rng(0).normal(size=(50, len(SCHEMA.names)))
+    assert slopes(certain, trained, 0, 1) is None
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]"])
+def test_what_is_no_problem_report_gives_no_reason(body):
+    assert reason_in(body) == ""
+
+
+def test_a_service_that_is_unwell_is_said_to_be():
+    assert "It says it is degraded" in up_light({"status": "degraded"}, "http://here")
+    assert "Nothing answers at http://here" in up_light(None, "http://here")
