@@ -92,6 +92,7 @@ def main() -> None:
             found: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
             for _ in range(wanted.times):
                 for name, command in commands.items():
+                    target.unlink(missing_ok=True)  # both write a new file
                     found[name].append(run(command))
             seconds = {name: statistics.median(s for s, _ in values) for name, values in found.items()}
             peak = {name: max(m for _, m in values) for name, values in found.items()}

@@ -6,7 +6,7 @@
 __all__ = ['Faulty', 'SET_ASIDE', 'most_probable', 'answer_columns', 'faulty_rows', 'Answered', 'answer', 'repeats',
            'open_writer', 'written', 'in_order', 'Tally', 'set_aside', 'odd_lines', 'plainly', 'score', 'score_command']
 
-# %% ../nbs/api/11d_scoring.ipynb #1a34bc42
+# %% ../nbs/api/11d_scoring.ipynb #2566aad0
 import csv
 import os
 import sys
@@ -30,7 +30,9 @@ from tqdm import tqdm
 from .bundle import champion
 from .predict import Predictor
 from .runs import home_folder
-from .sources import ScoreError, Source, answer_names, fit_rows, numbers, open_source, reason
+from iris_nb.sources import (
+    ScoreError, Source, answer_names, fit_rows, number_column, numbers, open_source, reason, text_column,
+)
 
 # %% ../nbs/api/11d_scoring.ipynb #dd882def
 def most_probable(
@@ -43,17 +45,17 @@ def most_probable(
         np.maximum(best, P[k], out=best)
     return number, best
 
-# %% ../nbs/api/11d_scoring.ipynb #66cd9204
+# %% ../nbs/api/11d_scoring.ipynb #c37a46f7
 def answer_columns(
     predictor: Predictor,
     X: NDArray[np.float64],  # rows that are fit, shape (rows, features)
 ) -> dict[str, pa.Array]:
     "The class of each row, its probability, and those of all classes."
-    classes = pa.array(predictor.schema.classes)
+    classes = text_column(predictor.schema.classes)
     P = np.ascontiguousarray(predictor.probabilities(X).T) if len(X) else np.empty((len(classes), 0))
     number, best = most_probable(P)
-    label = pa.DictionaryArray.from_arrays(pa.array(number), classes)
-    return dict(zip(answer_names(predictor.schema), [label, pa.array(best), *map(pa.array, P)], strict=True))
+    label = pa.DictionaryArray.from_arrays(number_column(number), classes)
+    return dict(zip(answer_names(predictor.schema), [label, number_column(best), *map(number_column, P)], strict=True))
 
 # %% ../nbs/api/11d_scoring.ipynb #47c5a53b
 Faulty = list[tuple[int, str, list[Any]]]  # position in the chunk, reason, values
@@ -74,7 +76,7 @@ class Answered:
     good: pa.RecordBatch  # rows that were fit, with their answers
     faulty: Faulty  # the others
 
-# %% ../nbs/api/11d_scoring.ipynb #2c3c1b8d
+# %% ../nbs/api/11d_scoring.ipynb #d877fd65
 def answer(predictor: Predictor, batch: pa.RecordBatch) -> Answered:
     "Answer the rows of a chunk that are fit."
     names = predictor.schema.names
@@ -84,7 +86,7 @@ def answer(predictor: Predictor, batch: pa.RecordBatch) -> Answered:
         fit = fit_rows(X, predictor.schema)
         batch, X, columns = batch.filter(pa.array(fit)), X[fit], [column[fit] for column in columns]
     came = {name: batch.column(name) for name in batch.schema.names}
-    clean = dict(zip(names, map(pa.array, columns), strict=True))  # text has become numbers
+    clean = dict(zip(names, map(number_column, columns), strict=True))  # text has become numbers
     return Answered(pa.record_batch(came | clean | answer_columns(predictor, X)), faulty)
 
 # %% ../nbs/api/11d_scoring.ipynb #61d2f693
@@ -95,7 +97,7 @@ def repeats(column: pa.Array) -> bool:
     except pa.ArrowNotImplementedError:  # a column of lists, or the like
         return False
 
-# %% ../nbs/api/11d_scoring.ipynb #7d6a52de
+# %% ../nbs/api/11d_scoring.ipynb #69d69356
 def open_writer(
     path: Path,
     first: pa.RecordBatch,  # the first chunk, or one like it
@@ -103,7 +105,7 @@ def open_writer(
     "A file of the kind that the path's suffix names."
     if path.suffix == ".parquet":
         repeating = [name for name in first.schema.names if repeats(first.column(name))]
-        return parquet.ParquetWriter(path, first.schema, use_dictionary=repeating)
+        return parquet.ParquetWriter(path, first.schema, use_dictionary=repeating, write_batch_size=1 << 16)
     return arrow_csv.CSVWriter(path, first.schema, write_options=arrow_csv.WriteOptions(quoting_style="needed"))
 
 # %% ../nbs/api/11d_scoring.ipynb #84bb06e9
@@ -178,7 +180,7 @@ def plainly(source: Path, target: Path) -> Iterator[None]:
     except (OSError, pa.ArrowException) as error:
         raise ScoreError(f"Scoring {source} into {target} failed: {error}") from error
 
-# %% ../nbs/api/11d_scoring.ipynb #0903c338
+# %% ../nbs/api/11d_scoring.ipynb #e6d63162
 def score(
     predictor: Predictor,
     source_path: Path,  # CSV or Parquet, with a column for each feature
@@ -194,7 +196,7 @@ def score(
     bar = tqdm(total=source.rows, unit="row", unit_scale=True, desc="scoring", disable=not progress)
     with plainly(source_path, target), ThreadPoolExecutor(threads) as pool, bar:
         chunks = in_order(pool, predictor, source, 2 * threads)
-        none = pa.RecordBatch.from_pylist([], pa.schema([(name, pa.string()) for name in names]))
+        none = pa.record_batch({name: text_column([]) for name in names})
         first = next(chunks, None) or answer(predictor, none)
         with written(target, first.good) as write:
             for chunk in chain([first], chunks):
