@@ -80,12 +80,13 @@ def open_source(path: Path, schema: Schema = SCHEMA) -> Source:
         raise ScoreError(f"{path} has a column {', '.join(taken)} already: rename it, or score another file.")
     return source
 
-# %% ../nbs/api/11c_sources.ipynb #5bd276ba
+# %% ../nbs/api/11c_sources.ipynb #86cd377f
 def numbers(column: pa.Array) -> NDArray[np.float64]:
     "A column as numbers, NaN where there is none."
     try:
         cast = pc.cast(column, pa.float64())
-        return cast.to_numpy(zero_copy_only=False) if cast.null_count else np.from_dlpack(cast)
+        found = cast.to_numpy(zero_copy_only=False) if cast.null_count else np.from_dlpack(cast)
+        return np.asarray(found, dtype=np.float64)
     except pa.ArrowInvalid:
         return np.array([number(text) for text in column.to_pylist()], dtype=np.float64)
 
