@@ -1,6 +1,7 @@
 """The dashboard as somebody sees it, in a real browser."""
 
 import re
+import urllib.request
 
 import pytest
 from playwright.sync_api import expect
@@ -36,6 +37,22 @@ def test_a_log_is_drawn(visit, url):
     expect(page.get_by_text("150 predictions in the log, 60 in this window")).to_be_visible()
     expect(page.locator(".js-plotly-plot")).not_to_have_count(0)
     expect(page.locator("tbody tr").first).to_be_visible()
+
+
+def test_the_first_picture_needs_neither_widgets_nor_script(url):
+    with urllib.request.urlopen(url) as reply:
+        early = reply.read().decode()
+    first = early[early.index("id='first'") :]
+    assert "60 in this window" in first
+    assert first.count("class='light ") == 4
+    assert first.count("data-figure=") == 2
+
+
+def test_the_first_picture_makes_way(visit, url):
+    page = visit(url)
+    expect(page.locator("#first")).to_have_count(0)
+    expect(page.locator("h1")).to_have_count(1)
+    expect(page.get_by_role("heading", name="Traffic")).to_have_count(1)
 
 
 def test_another_window_shows_other_rows_and_another_address(visit, url):
