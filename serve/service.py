@@ -51,6 +51,7 @@ class Service:
         self.engine.start()
         gc.collect()
         gc.freeze()  # what is there now stays, and need not be looked through for garbage again and again
+        gc.set_threshold(20_000, 20, 20)  # a batch makes many thousand values, and hardly ever a cycle
         watch = asyncio.create_task(self._watch())
         try:
             yield
