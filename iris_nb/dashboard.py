@@ -5,17 +5,17 @@
 # %% auto #0
 __all__ = ['notebook_folder', 'voila_environment', 'script_folder', 'voila_command', 'exposure', 'dashboard']
 
-# %% ../nbs/api/16_dashboard.ipynb #be4cfe96
+# %% ../nbs/api/16_dashboard.ipynb #d5ef4b84
 import os
 import sys
 from collections.abc import Mapping
+from importlib.metadata import distribution
 from pathlib import Path
 
 import click
-import plotly
 
 import iris_nb
-from .page import home_folder
+from .runs import home_folder
 
 # %% ../nbs/api/16_dashboard.ipynb #dcb5a5c9
 def notebook_folder(start: Path | None = None) -> Path:
@@ -26,7 +26,7 @@ def notebook_folder(start: Path | None = None) -> Path:
             return (root / "nbs" / "dashboard").resolve()
     raise click.ClickException(f"There is no nbs/dashboard/monitoring.ipynb below {roots[0]}: start this in a clone.")
 
-# %% ../nbs/api/16_dashboard.ipynb #00e899d4
+# %% ../nbs/api/16_dashboard.ipynb #22c930be
 def voila_environment(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
     "The environment for Voila: ours, and where it finds what belongs to the page."
     kept = {name: value for name, value in environ.items() if name != "JUPYTER_TOKEN"}
@@ -35,14 +35,14 @@ def voila_environment(folder: Path, environ: Mapping[str, str]) -> dict[str, str
         **kept,
         "JUPYTER_PATH": os.pathsep.join(filter(None, [str(folder / "theme"), environ.get("JUPYTER_PATH")])),
         "JUPYTER_CONFIG_PATH": str(folder),
-        "IRIS_HOME": str(home_folder(environ)),
+        "IRIS_HOME": str(home_folder(environ.get("IRIS_HOME", "")).absolute()),
         **({"JUPYTER_TOKEN": token} if token else {}),
     }
 
-# %% ../nbs/api/16_dashboard.ipynb #3f8dcb6e
+# %% ../nbs/api/16_dashboard.ipynb #ecb907d1
 def script_folder() -> Path:
     "The folder of `plotly.min.js`."
-    return Path(plotly.__file__).parent / "package_data"
+    return Path(str(distribution("plotly").locate_file("plotly/package_data")))
 
 # %% ../nbs/api/16_dashboard.ipynb #2461fd88
 def voila_command(folder: Path, environ: Mapping[str, str]) -> list[str]:

@@ -59,7 +59,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "look": {"schema", "predict", "audit", "history", "glance", "drift", "page", "board", "judged", "shelf"},
     "watch": {"schema", "bundle", "predict", "tables", "drift", "quality", "page", "board", "judged", "look"},
     "simulate": {"schema", "bundle", "predict", "tables", "audit", "page"},
-    "dashboard": {"page"},
+    "dashboard": {"runs"},
     "up": {"schema", "bundle"},
     "mlflow_pages": set(),
 }
