@@ -195,6 +195,8 @@ def test_every_caller_gets_the_answer_to_its_own_rows(models, steps):
         for i, one in enumerate(expected):
             assert answer.probabilities[i] == pytest.approx(list(one.probabilities.values()), abs=1e-9)
         assert entry.features == rows
+        assert entry.probabilities == answer.probabilities
+        assert entry.confidences == [max(p) for p in answer.probabilities]
         assert entry.model_version == answer.model_version
 
     asyncio.run(story(Shelf()))
