@@ -98,7 +98,8 @@ def test_a_slider_moved_by_keyboard_changes_the_answer(visit, url):
 @pytest.mark.parametrize("width", [390, 1280])
 def test_nothing_is_wider_than_the_window(visit, url, width):
     page = visit(url, width)
-    page.wait_for_selector(".js-plotly-plot")
+    page.wait_for_selector(".row-id input")
+    page.wait_for_selector(".sliders .noUi-handle")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
