@@ -34,7 +34,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from iris_nb.audit import AuditLog, Entry  # noqa: E402
 from iris_nb.bundle import champion  # noqa: E402
-from iris_nb.page import home_folder  # noqa: E402
+from iris_nb.home import home_folder  # noqa: E402
 from iris_nb.predict import Predictor  # noqa: E402
 from iris_nb.schema import SCHEMA  # noqa: E402
 from tests.browser import ARGUMENTS, find  # noqa: E402

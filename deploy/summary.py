@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from iris_nb.bundle import Card, champion, read_bundle
-from iris_nb.runs import home_folder
+from iris_nb.home import home_folder
 from iris_nb.tracking import Run, Tracker, connect, runs, tags_of
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 import iris_nb
-from .runs import home_folder
+from .home import home_folder
 
 # %% ../nbs/api/16_dashboard.ipynb #dcb5a5c9
 def notebook_folder(start: Path | None = None) -> Path:

@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 
 from .bundle import Bundle, BundleError, champion
+from .home import home_folder
 from .predict import Predictor, conformal_threshold
-from .runs import home_folder
 
 # %% ../nbs/api/11e_inspection.ipynb #120a2c38
 def bundle_folder(

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from .home import home_folder
+
 # %% ../nbs/api/13b_mlflow_pages.ipynb #cc807373
 def pages_environment(
     home: Path,  # the folder of everything written at run time
@@ -65,7 +67,7 @@ def serve_pages(environ: Mapping[str, str]) -> None:
     import uvicorn
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback when it is interrupted
-    app = pages_app(Path(environ.get("IRIS_HOME") or "var"))
+    app = pages_app(home_folder(environ.get("IRIS_HOME", "")))
     port = int(environ.get("IRIS_MLFLOW_PORT") or 5000)
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=2)
 

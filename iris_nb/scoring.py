@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from .bundle import champion
+from .home import home_folder
 from .predict import Predictor
-from .runs import home_folder
 from iris_nb.sources import (
     ScoreError, Source, answer_names, fit_rows, number_column, numbers, open_source, reason, text_column,
 )

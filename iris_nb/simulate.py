@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from .audit import AuditLog, Entry
 from .bundle import champion
-from .page import home_folder, log_url
+from .home import home_folder, log_url
 from .predict import Predictor
 from .schema import SCHEMA, Schema
 from .tables import ids_of

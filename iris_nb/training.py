@@ -17,7 +17,8 @@ from typing import Any
 import click
 
 from .bundle import champion, read_bundle, roll_back
-from .runs import RunError, check_parameters, execute, home_folder
+from .home import home_folder
+from .runs import RunError, check_parameters, execute
 
 # %% ../nbs/api/11b_training.ipynb #eba6400e
 PIPELINE = Path(__file__).parents[1] / "nbs" / "pipeline" if "__file__" in globals() else Path("../pipeline")

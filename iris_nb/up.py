@@ -26,6 +26,7 @@ from honcho.manager import Manager
 from honcho.printer import Message, Printer
 
 from .bundle import champion
+from .home import home_folder
 from .schema import SCHEMA
 
 # %% ../nbs/api/13_up.ipynb #dffe2770
@@ -163,7 +164,7 @@ def _environment(home: Path, wanted: Iterable[Program]) -> dict[str, str]:
 @click.argument("names", nargs=-1, type=click.Choice([p.name for p in PROGRAMS]))
 def up(names: tuple[str, ...]) -> None:
     "Start the programs NAMES (all of them where none is named) until Ctrl-C."
-    home, procfile = Path(os.environ.get("IRIS_HOME") or "var"), Path("Procfile")
+    home, procfile = home_folder(), Path("Procfile")
     if not procfile.is_file():
         raise click.ClickException("There is no Procfile here: run this at the root of the repository.")
     try:

@@ -18,7 +18,8 @@ import msgspec
 from . import drift, judged, look, quality
 from .board import load_champion
 from .bundle import BundleError
-from .page import WINDOWS, View, home_folder, log_url
+from .home import home_folder, log_url
+from .page import WINDOWS, View
 from .predict import Predictor
 from .quality import Estimate
 from .schema import SCHEMA, Schema

@@ -17,6 +17,7 @@ HEAVY = {"mlflow", "sklearn", "skl2onnx", "onnx", "pandas", "pyarrow", "papermil
 #: module: the modules of the library that it may import.
 MAY_IMPORT: dict[str, set[str]] = {
     "schema": set(),
+    "home": set(),
     "data": {"schema"},
     "trees": set(),
     "model": {"schema", "bundle", "trees"},
@@ -30,10 +31,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "registry": {"bundle", "tracking"},
     "runs": {"schema", "tracking"},
     "cli": set(),
-    "training": {"bundle", "runs", "tracking", "registry"},
-    "inspection": {"bundle", "predict", "runs"},
+    "training": {"home", "bundle", "runs", "tracking", "registry"},
+    "inspection": {"home", "bundle", "predict"},
     "sources": {"schema"},
-    "scoring": {"bundle", "predict", "runs", "sources"},
+    "scoring": {"home", "bundle", "predict", "sources"},
     "chain": set(),
     "tables": {"schema", "chain"},
     "database": {"tables"},
@@ -44,7 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "upkeep": {"chain", "tables", "database", "history", "audit"},
     "glance": {"tables", "history"},
     "keys": set(),
-    "auditing": {"tables", "upkeep", "audit"},
+    "auditing": {"home", "tables", "upkeep", "audit"},
     "distances": {"schema"},
     "drift": {"schema", "distances"},
     "quality": {"schema"},
@@ -57,11 +58,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "shelf": {"bundle", "predict", "glance", "charts", "page"},
     "one": {"schema", "predict", "explain", "charts", "page"},
     "look": {"schema", "predict", "audit", "history", "glance", "drift", "page", "board", "judged", "shelf"},
-    "watch": {"schema", "bundle", "predict", "tables", "drift", "quality", "page", "board", "judged", "look"},
-    "simulate": {"schema", "bundle", "predict", "tables", "audit", "page"},
-    "dashboard": {"runs"},
-    "up": {"schema", "bundle"},
-    "mlflow_pages": set(),
+    "watch": {"schema", "home", "bundle", "predict", "tables", "drift", "quality", "page", "board", "judged", "look"},
+    "simulate": {"schema", "home", "bundle", "predict", "tables", "audit", "page"},
+    "dashboard": {"home"},
+    "up": {"schema", "home", "bundle"},
+    "mlflow_pages": {"home"},
 }
 
 
