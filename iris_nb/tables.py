@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['COMPLAINTS', 'OWN_COLUMNS', 'DIGITS', 'SERIAL', 'Migration', 'MIGRATIONS', 'AuditError', 'explained', 'check_names',
-           'ids_of', 'place_of_id', 'create_requests', 'create_rows', 'table', 'create_labels', 'begin_chain',
+           'ids_of', 'place_of_id', 'add_requests', 'add_rows', 'table', 'create_labels', 'begin_chain',
            'view_predictions', 'taken', 'check_log', 'migrate']
 
 # %% ../nbs/api/07a_tables.ipynb #3151a7ec
@@ -55,10 +55,10 @@ def explained(where: str, *errors: type[Exception]) -> Iterator[None]:
         said = next(known, "can't be used: " + " ".join(words.split())[:200])
         raise AuditError(f"The audit log {where} {said}.") from error
 
-# %% ../nbs/api/07a_tables.ipynb #002c4cb0
+# %% ../nbs/api/07a_tables.ipynb #1108c797
 OWN_COLUMNS = (
     "seq", "id", "first", "request_id", "time", "label", "confidence", "probabilities",
-    "model_name", "model_version", "duration_ms", "caller", "digest", "true_label", "labelled",
+    "model_name", "model_version", "duration_ms", "caller", "checks", "digest", "true_label", "labelled",
 )  # fmt: skip
 
 # %% ../nbs/api/07a_tables.ipynb #5589cce2
@@ -91,8 +91,8 @@ def place_of_id(id: str) -> tuple[str, int] | None:
 # %% ../nbs/api/07a_tables.ipynb #f9e4b624
 SERIAL = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts by itself only in a column called INTEGER
 
-# %% ../nbs/api/07a_tables.ipynb #b8d6efc8
-def create_requests(connection: Connection, schema: Schema) -> None:
+# %% ../nbs/api/07a_tables.ipynb #9ec31726
+def add_requests(connection: Connection, schema: Schema) -> None:
     "What the rows of one request share, and the schema that the rows follow."
     meta = MetaData()
     Table(
@@ -105,13 +105,15 @@ def create_requests(connection: Connection, schema: Schema) -> None:
         Column("model_version", Text, nullable=False),
         Column("duration_ms", Double, nullable=False),
         Column("caller", Text),
+        Column("checks", LargeBinary, nullable=False),
+        Column("digest", LargeBinary, nullable=False),
     )
     about = Table("about", meta, Column("name", Text, primary_key=True), Column("value", Text))
     meta.create_all(connection)
     connection.execute(insert(about).values(name="schema", value=to_json(schema).decode()))
 
-# %% ../nbs/api/07a_tables.ipynb #4139b6c1
-def create_rows(connection: Connection, schema: Schema) -> None:
+# %% ../nbs/api/07a_tables.ipynb #7aade9f9
+def add_rows(connection: Connection, schema: Schema) -> None:
     "What was asked and answered, and an index so that reading by time costs the same everywhere."
     rows = Table(
         "rows",
@@ -123,7 +125,6 @@ def create_rows(connection: Connection, schema: Schema) -> None:
         Column("label", Text, nullable=False),
         Column("confidence", Double, nullable=False),
         Column("probabilities", Text, nullable=False),
-        Column("digest", LargeBinary, nullable=False),
     )
     Index("rows_by_time", rows.c.time, rows.c.seq)
     rows.create(connection)
@@ -159,7 +160,7 @@ def begin_chain(connection: Connection, schema: Schema) -> None:
     chain.create(connection)
     connection.execute(insert(chain).values(seq=0, digest=GENESIS, anchor_seq=0, anchor_digest=GENESIS))
 
-# %% ../nbs/api/07a_tables.ipynb #e38d0f43
+# %% ../nbs/api/07a_tables.ipynb #72529261
 def view_predictions(connection: Connection, schema: Schema) -> None:
     "Rows and their requests side by side, with an id for each row."
     r, q = table(connection, "rows"), table(connection, "requests")
@@ -171,15 +172,15 @@ def view_predictions(connection: Connection, schema: Schema) -> None:
     stem = func.substr(q.c.id, 1, func.length(q.c.id) - DIGITS)
     id = stem.concat(counts[connection.dialect.name]).label("id")
     asked = (r.c[name] for name in ("time", *schema.names, "label", "confidence", "probabilities"))
-    shared = (q.c[name] for name in ("model_name", "model_version", "duration_ms", "caller"))
+    shared = (q.c[name] for name in ("model_name", "model_version", "duration_ms", "caller", "digest"))
     joined = r.outerjoin(q, q.c.first == r.c.first)
-    view = select(r.c.seq, id, q.c.request_id, *asked, *shared, r.c.digest).select_from(joined)
+    view = select(r.c.seq, id, q.c.request_id, *asked, *shared).select_from(joined)
     query = view.compile(connection, compile_kwargs={"literal_binds": True})
     connection.exec_driver_sql(f"CREATE VIEW predictions AS {query}")
 
-# %% ../nbs/api/07a_tables.ipynb #fadc3cfc
+# %% ../nbs/api/07a_tables.ipynb #81667a20
 Migration = Callable[[Connection, Schema], None]
-MIGRATIONS: tuple[Migration, ...] = (create_requests, create_rows, create_labels, begin_chain, view_predictions)
+MIGRATIONS: tuple[Migration, ...] = (add_requests, add_rows, create_labels, begin_chain, view_predictions)
 
 # %% ../nbs/api/07a_tables.ipynb #e9d42658
 def taken(connection: Connection) -> list[str]:

@@ -6,18 +6,19 @@
 __all__ = ['WRITERS', 'stretches', 'links', 'Verdict', 'stranger', 'complaint', 'verify', 'aside', 'backup', 'plain', 'write_csv',
            'arrow_schema', 'write_parquet', 'export', 'cut', 'prune']
 
-# %% ../nbs/api/07f_upkeep.ipynb #c52612dd
+# %% ../nbs/api/07f_upkeep.ipynb #47a887b2
 import csv
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, Row, Select, delete, select, update
+from sqlalchemy import Column, Row, Select, delete, func, select, update
 
 from .audit import Log
 from .chain import Link, Linked, follow, parse
@@ -40,16 +41,16 @@ def stretches(
         yield found
         after = found[-1].seq
 
-# %% ../nbs/api/07f_upkeep.ipynb #2d48b985
+# %% ../nbs/api/07f_upkeep.ipynb #3d584db2
 def links(log: History, after: int, last: int) -> Iterator[Linked]:
-    "The rows between two numbers as the chain knows them."
+    "The requests between two numbers as the chain knows them."
     width, requests = len(log.rows.c), log.requests
     query = select(log.rows, requests).outerjoin_from(log.rows, requests, requests.c.first == log.rows.c.seq)
-    for found in stretches(log, query, log.rows.c.seq, after, last):
-        for row in found:
-            values: tuple[Any, ...] = tuple(row)
-            content, digest, request = values[: width - 1], values[width - 1], values[width:]
-            yield row.seq, [request, content] if row.seq == values[1] else [content], digest
+    found = (tuple(row) for rows in stretches(log, query, log.rows.c.seq, after, last) for row in rows)
+    for _, group in groupby(found, key=lambda row: row[1]):
+        rows = list(group)
+        *request, digest = rows[0][width:]
+        yield Linked([row[:width] for row in rows], tuple(request) if digest else None, digest)
 
 # %% ../nbs/api/07f_upkeep.ipynb #89640a2e
 @dataclass(frozen=True)
@@ -70,16 +71,16 @@ def stranger(log: History) -> str | None:
     found = log.ask(rows.limit(1)) or log.ask(select(first.label("seq")).join(log.chain, first > chain.seq).limit(1))
     return f"row {found[0].seq} was added behind the log's back" if found else None
 
-# %% ../nbs/api/07f_upkeep.ipynb #547e4146
+# %% ../nbs/api/07f_upkeep.ipynb #5c7b064c
 def complaint(log: History, start: Link, head: Link, witness: Link) -> str | None:
     "What is wrong with the chain between two of its places; None when nothing is."
     place = start
     for found in follow(start, links(log, start.seq, head.seq)):
         if isinstance(found, str):
             return found
+        if place.seq < witness.seq <= found.seq and found != witness:
+            return f"the log was written anew: row {witness.seq} is not the one that was noted"
         place = found
-        if place.seq == witness.seq and place != witness:
-            return f"the log was written anew: row {place.seq} is not the one that was noted"
     if place.seq < head.seq:
         return f"row {place.seq + 1} was removed, and all that came after it"
     if place != head:
@@ -135,12 +136,12 @@ def backup(log: Log, to: str | Path) -> Path:
             raw.close()
     return target
 
-# %% ../nbs/api/07f_upkeep.ipynb #ec58df95
+# %% ../nbs/api/07f_upkeep.ipynb #90562386
 def plain(row: Row[Any]) -> dict[str, Any]:
     "A row for people: its time as a date, its digest in hexadecimal."
     found = dict(row._mapping)
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=found["time"])
-    return found | {"time": moment, "digest": found["digest"].hex()}
+    return found | {"time": moment, "digest": (found["digest"] or b"").hex()}
 
 # %% ../nbs/api/07f_upkeep.ipynb #07c17fe9
 def write_csv(path: Path, stretches: Iterator[list[dict[str, Any]]], names: list[str]) -> int:
@@ -199,23 +200,25 @@ def export(
     with explained(f"copy {target}", OSError), aside(target) as part:
         return WRITERS[target.suffix](part, rows, names)
 
-# %% ../nbs/api/07f_upkeep.ipynb #2ffa31db
+# %% ../nbs/api/07f_upkeep.ipynb #2505ab6b
 def cut(log: Log, older_than: int, rows: int = 5000) -> int:
-    "Remove the oldest rows, at most so many, in one transaction; how many went."
-    r, labels, requests = log.rows, log.labels, log.requests
+    "Remove the oldest rows, so many and what belongs to the same request, in one transaction; how many went."
+    r, labels, requests, ends = log.rows.c, log.labels, log.requests.c, log.chain.c
     with log.engine.connect() as connection:
         alone(connection)
-        oldest = connection.execute(select(r.c.seq, r.c.time, r.c.digest).order_by(r.c.seq).limit(rows)).all()
+        oldest = connection.execute(select(r.seq, r.time).order_by(r.seq).limit(rows)).all()
         gone = oldest[: next((i for i, row in enumerate(oldest) if row.time >= older_than), len(oldest))]
-        if gone:
-            last = gone[-1]
-            connection.execute(delete(labels).where(labels.c.seq <= last.seq))
-            connection.execute(delete(r).where(r.c.seq <= last.seq))
-            needed = connection.scalar(select(r.c.first).order_by(r.c.seq).limit(1)) or last.seq + 1
-            connection.execute(delete(requests).where(requests.c.first < needed))
-            connection.execute(update(log.chain).values(anchor_seq=last.seq, anchor_digest=last.digest))
+        if not gone:
+            return 0
+        follows = select(func.min(requests.first)).where(requests.first > gone[-1].seq).scalar_subquery()
+        last = connection.scalar(select(func.coalesce(follows - 1, ends.seq))) or 0
+        digest = select(requests.digest).where(requests.first <= last).order_by(requests.first.desc()).limit(1)
+        connection.execute(update(log.chain).values(anchor_seq=last, anchor_digest=digest.scalar_subquery()))
+        connection.execute(delete(labels).where(labels.c.seq <= last))
+        connection.execute(delete(log.rows).where(r.seq <= last))
+        connection.execute(delete(log.requests).where(requests.first <= last))
         connection.commit()
-    return len(gone)
+    return int(last + 1 - oldest[0].seq)
 
 # %% ../nbs/api/07f_upkeep.ipynb #921b6918
 def prune(log: Log, older_than: datetime) -> int:

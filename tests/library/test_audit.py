@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, inspect, select, text, update
 
 from iris_nb.audit import AuditConflict, AuditError, AuditLog, AuditMissing, Entry
-from iris_nb.chain import link
+from iris_nb.chain import checks_of, link, pack
 from iris_nb.database import alone, open_engine, place_of
 from iris_nb.history import Window
 from iris_nb.schema import SCHEMA, Feature, Schema
@@ -679,15 +679,42 @@ def test_a_request_that_was_removed_is_found_at_its_first_row(log):
     assert "row 13 was changed" in verify(log).sentence
 
 
-def test_a_digest_that_was_mended_is_found_at_the_next_row(log):
-    log.append([entry(0, rows=20)])
-    tamper(log, "UPDATE rows SET digest = :digest WHERE seq = 13", digest=bytes(32))
+def test_a_row_that_was_changed_with_its_check_is_found_in_its_request(log):
+    log.append([*entries(12), entry(12, rows=5), entry(13)])
+    tamper(log, "UPDATE rows SET confidence = 0.123 WHERE seq = 15")
+    assert verify(log).sentence == "The log was tampered with: row 15 was changed."
+    found = [
+        pack(tuple(row)) for row in log.ask(select(log.rows).where(log.rows.c.first == 13).order_by(log.rows.c.seq))
+    ]
+    tamper(log, "UPDATE requests SET checks = :checks WHERE first = 13", checks=checks_of(found))
+    assert "row 13 was changed (or one up to row 17 with its check, or row 12 together" in verify(log).sentence
+
+
+def test_a_digest_that_was_mended_is_found_at_the_next_request(log):
+    log.append(entries(20))
+    tamper(log, "UPDATE requests SET digest = :digest WHERE first = 13", digest=bytes(32))
     assert "row 13 was changed" in verify(log).sentence
-    before, row = log.ask(select(log.rows).where(log.rows.c.seq.in_([12, 13])).order_by(log.rows.c.seq))
-    forged = dict(row._mapping, confidence=0.123)
-    digest = link(before.digest, tuple(forged.values())[:-1])
-    tamper(log, "UPDATE rows SET confidence = 0.123, digest = :digest WHERE seq = 13", digest=digest)
+    tamper(log, "UPDATE rows SET confidence = 0.123 WHERE seq = 13")
+    row = pack(tuple(log.ask(select(log.rows).where(log.rows.c.seq == 13))[0]))
+    before, request = log.ask(select(log.requests).where(log.requests.c.first.in_([12, 13])))
+    forged = (*tuple(request)[:-2], checks_of([row]))
+    digest = link(before.digest, forged, [row])
+    change = "UPDATE requests SET checks = :checks, digest = :digest WHERE first = 13"
+    tamper(log, change, checks=forged[-1], digest=digest)
     assert "row 14 was changed (or row 13 together with its digest)" in verify(log).sentence
+
+
+@pytest.mark.parametrize("checks", [b"", bytes(3), bytes(20), bytes(99)])
+def test_checks_that_were_changed_are_found(log, checks):
+    log.append([entry(0, rows=5), entry(1)])
+    tamper(log, "UPDATE requests SET checks = :checks WHERE first = 1", checks=checks)
+    assert "row 1 was changed" in verify(log).sentence
+
+
+def test_a_row_that_was_removed_from_the_end_of_a_request_is_named(log):
+    log.append([entry(0, rows=5), entry(1)])
+    tamper(log, "DELETE FROM rows WHERE seq = 5")
+    assert verify(log).sentence == "The log was tampered with: row 5 was removed."
 
 
 @pytest.mark.parametrize("seq", [1, 7, 20])
@@ -734,6 +761,11 @@ def test_a_head_that_was_moved_back_is_held_to_the_one_that_was_noted(log):
     assert "written anew: row 20 is not the one that was noted" in verify(log, noted).sentence
 
 
+def test_a_witness_in_the_middle_of_a_request_does_not_pass(log):
+    log.append([entry(0, rows=5), entry(1)])
+    assert "row 3 is not the one that was noted" in verify(log, f"3:{bytes(32).hex()}").sentence
+
+
 def test_a_changed_head_is_found(log):
     log.append(entries(20))
     tamper(log, "UPDATE chain SET digest = :digest", digest=bytes(32))
@@ -769,14 +801,15 @@ def test_pruning_removes_the_oldest_rows_with_their_labels_and_the_rest_still_pr
     assert "row 61 was changed" in verify(log).sentence
 
 
-def test_pruning_goes_in_stretches_that_may_end_in_the_middle_of_a_request(log):
+def test_pruning_takes_whole_requests(log):
     log.append([entry(0, rows=30), entry(1, rows=30), entry(2)])
     log.label("id-000001-0000a", SCHEMA.classes[0])
-    assert cut(log, NOON + 2 * SECOND, rows=40) == 40
-    assert [row.first for row in log.ask(select(log.requests))] == [31, 61]
-    assert (log.get("id-000001-00009"), log.get("id-000001-0000a")["request_id"]) == (None, "request-0")
-    assert verify(log).sentence == "All 21 rows are as they were written; 40 before them were pruned."
-    assert prune(log, datetime(2100, 1, 1, tzinfo=UTC)) == 21
+    assert cut(log, NOON + SECOND, rows=40) == 30
+    assert (log.get("id-000000-00009"), log.get("id-000001-0000a")["seq"]) == (None, 41)
+    assert cut(log, NOON + 2 * SECOND, rows=20) == 30
+    assert [row.first for row in log.ask(select(log.requests))] == [61]
+    assert verify(log).sentence == "All 1 rows are as they were written; 60 before them were pruned."
+    assert prune(log, datetime(2100, 1, 1, tzinfo=UTC)) == 1
     assert log.ask(select(log.requests)) == log.ask(select(log.labels)) == []
 
 
