@@ -47,7 +47,7 @@ test: $(READY) lint browser ## The proof: lint, every lesson cell, every test (T
 
 lint: $(READY) ## Check style and types.
 	@ruff check .
-	@ruff format --check serve tests bench docs setup.py
+	@ruff format --check serve tests bench deploy docs setup.py
 	@mypy
 
 browser: $(READY)

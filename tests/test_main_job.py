@@ -16,14 +16,12 @@ import pytest
 
 from iris_nb.bundle import champion, read_bundle
 from iris_nb.schema import SCHEMA
-from iris_nb.up import PROGRAMS, is_taken
+from iris_nb.up import PROGRAMS
+from tests.running import free_port
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[1]
 READY = re.compile(r"Ready: (.+?) at (\S+)")
-
-
-def free_ports(count: int) -> list[int]:
-    return [port for port in range(18400, 18600) if not is_taken(port)][:count]
 
 
 def left_behind(home: Path) -> list[int]:
@@ -43,7 +41,7 @@ class Up:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        ports = dict(zip([p.variable for p in PROGRAMS], map(str, free_ports(3)), strict=True))
+        ports = {p.variable: str(free_port()) for p in PROGRAMS}
         self.environ = {**os.environ, **ports, "IRIS_HOME": str(home)}
         self.lines: list[str] = []
 
@@ -73,7 +71,7 @@ class Up:
             os.killpg(self.process.pid, signum)
         else:
             self.process.send_signal(signum)
-        self.lines.append(self.process.communicate(timeout=30)[0])
+        self.lines.append(self.process.communicate(timeout=60)[0])
         return self.process.returncode
 
 
@@ -179,10 +177,7 @@ def test_a_signal_ends_everything_and_a_second_start_does_not_train_again(up, si
         assert "No model was promoted" not in "".join(up.lines)
     up.stop(signum)
     assert "Traceback" not in up.lines[-1]
-    deadline = time.monotonic() + 10
-    while left_behind(up.home) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not left_behind(up.home), [Path(f"/proc/{p}/cmdline").read_text() for p in left_behind(up.home)]
+    wait_until(lambda: not left_behind(up.home), "no process of it is left")
 
 
 def test_up_without_a_repository_says_where_to_run_it(tmp_path):

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 
-def wait_until(holds: Callable[[], object], what: str, patience: float = 30) -> None:
+def wait_until(holds: Callable[[], object], what: str, patience: float = 60) -> None:
     "Return when `holds` does; fail after `patience` seconds."
     end = time.monotonic() + patience
     while not holds():

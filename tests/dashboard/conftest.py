@@ -2,9 +2,6 @@
 
 import os
 import shutil
-import signal
-import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,42 +17,20 @@ from iris_nb.bundle import champion
 from iris_nb.predict import Predictor
 from iris_nb.schema import SCHEMA
 from iris_nb.tables import ids_of
-from iris_nb.up import answers
+from tests.running import free_port, running
 
 ROOT = Path(__file__).parents[2]
 MINUTE = 60_000_000
 
 
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
-
-
 @contextmanager
-def running(home: Path, **environ: str) -> Iterator[str]:
+def shown(home: Path, **environ: str) -> Iterator[str]:
     "The dashboard of a home folder, as `make dashboard` starts it; yields its address."
-    port = str(free_port())
-    settings = {"IRIS_HOME": str(home), "IRIS_DASHBOARD_PORT": port, "PYTHONPATH": str(ROOT), **environ}
-    with (home / "dashboard.out").open("wb") as out:
-        program = subprocess.Popen(
-            [sys.executable, "-m", "iris_nb.dashboard"],
-            cwd=ROOT,
-            env={**os.environ, **settings},
-            stdout=out,
-            stderr=out,
-        )
-    url = f"http://127.0.0.1:{port}/voila/static/voila.js"
-    try:
-        deadline = time.monotonic() + 60
-        while not answers(url):
-            ended = program.poll() is not None or time.monotonic() > deadline
-            assert not ended, (home / "dashboard.out").read_text()
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}/"
-    finally:
-        program.send_signal(signal.SIGTERM)
-        program.wait(30)
+    port = free_port()
+    settings = {"IRIS_HOME": str(home), "IRIS_DASHBOARD_PORT": str(port), "PYTHONPATH": str(ROOT), **environ}
+    command, url = [sys.executable, "-m", "iris_nb.dashboard"], f"http://127.0.0.1:{port}"
+    with running(command, f"{url}/voila/static/voila.js", home / "said", {**os.environ, **settings}, ROOT):
+        yield f"{url}/"
 
 
 @pytest.fixture
@@ -73,7 +48,7 @@ def visit(visit: Callable) -> Callable:
 @pytest.fixture(scope="session")
 def dashboard() -> Callable[..., AbstractContextManager[str]]:
     "Starts the dashboard of a home folder, as a context that gives its address."
-    return running
+    return shown
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.tools import find
-from tests.serve.live import free_port
+from tests.running import free_port
 
 Need = Callable[[str], str]
 

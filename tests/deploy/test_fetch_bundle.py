@@ -12,8 +12,7 @@ import pytest
 from iris_nb.bundle import champion, read_bundle
 from iris_nb.schema import SCHEMA
 from tests.conftest import MakeBundle
-from tests.serve.live import free_port
-from tests.waiting import wait_until
+from tests.running import free_port, running
 
 pytestmark = pytest.mark.slow
 PROGRAM = Path(__file__).parents[2] / "deploy" / "image" / "fetch-bundle"
@@ -27,22 +26,8 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     command = [sys.executable, "-m", "mlflow", "server", f"--backend-store-uri=sqlite:///{home}/mlflow.db"]
     command += [f"--artifacts-destination={home}/artifacts", "--host=127.0.0.1", f"--port={port}", "--workers=1"]
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with (home / "log").open("wb") as log:
-        process = subprocess.Popen(command, env={**os.environ, **quiet}, stdout=log, stderr=log)
-
-    def ready() -> bool:
-        assert process.poll() is None, (home / "log").read_text()
-        try:
-            return httpx.get(f"{url}/health", timeout=5).status_code == 200
-        except httpx.TransportError:
-            return False
-
-    try:
-        wait_until(ready, "MLflow answers", 120)
+    with running(command, f"{url}/health", home / "said", {**os.environ, **quiet}):
         yield url
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 @pytest.fixture(scope="module")

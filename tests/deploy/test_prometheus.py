@@ -13,7 +13,8 @@ import yaml
 
 from iris_nb.schema import SCHEMA
 from tests.conftest import MakeBundle
-from tests.serve.live import Live, free_port
+from tests.running import free_port, running
+from tests.serve.live import Live
 from tests.waiting import wait_until
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -104,32 +105,24 @@ def query(need, service: Live, tmp_path_factory: pytest.TempPathFactory) -> Iter
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     (folder / "rules.yml").write_text(RULES.read_text())
     command = [need("prometheus"), f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
+    command.append(f"--web.listen-address=127.0.0.1:{port}")
     url = f"http://127.0.0.1:{port}"
-    process = subprocess.Popen([*command, f"--web.listen-address=127.0.0.1:{port}"], stderr=subprocess.DEVNULL)
 
     def ask(expression: str) -> list[dict]:
         answer = httpx.get(f"{url}/api/v1/query", params={"query": expression}, timeout=10)
         assert answer.status_code == 200, f"{expression}: {answer.text}"
         return answer.json()["data"]["result"]
 
-    def ready() -> bool:
-        try:
-            return httpx.get(f"{url}/-/ready", timeout=1).status_code == 200
-        except httpx.TransportError:
-            return False
+    def seen() -> bool:
+        "Rates need traffic between two scrapes; the history was asked for last."
+        httpx.post(f"{service.url}/predict", json=SCHEMA.example)
+        httpx.post(f"{service.url}/predict", json={})
+        httpx.get(f"{service.url}/predictions/history")
+        return bool(ask('iris:requests:rate5m{path="/predictions/history"} > 0'))
 
-    try:
-        wait_until(ready, "Prometheus is ready", 60)
-        wait_until(lambda: ask("up == 1"), "Prometheus has seen the service", 60)
-        deadline = time.monotonic() + 4
-        while time.monotonic() < deadline:  # rates need traffic between two scrapes
-            httpx.post(f"{service.url}/predict", json=SCHEMA.example)
-            httpx.post(f"{service.url}/predict", json={})
-            httpx.get(f"{service.url}/predictions/history")
+    with running(command, f"{url}/-/ready", folder / "said"):
+        wait_until(seen, "Prometheus has seen the traffic", 60)
         yield ask
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 @pytest.mark.parametrize("name", sorted({name for text in expressions().values() for name in SERIES.findall(text)}))

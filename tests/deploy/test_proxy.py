@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from iris_nb.schema import SCHEMA
-from tests.serve.live import Live, free_port
+from tests.running import free_port, running
+from tests.serve.live import Live
 from tests.waiting import wait_until
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -34,20 +35,8 @@ def url(need, replicas: list[Live], tmp_path: Path) -> Iterator[str]:
     upstreams = " ".join(f"127.0.0.1:{replica.port}" for replica in replicas)
     environ = {"HOME": str(tmp_path), "IRIS_SITE": f":{port}", "IRIS_REPLICAS": upstreams}
     command = [need("caddy"), "run", "--config", str(tmp_path / "Caddyfile"), "--adapter", "caddyfile"]
-    process = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def ready() -> bool:
-        try:
-            return httpx.get(f"http://127.0.0.1:{port}/health", timeout=5).status_code == 200
-        except httpx.TransportError:
-            return False
-
-    try:
-        wait_until(ready, "the proxy answers")
+    with running(command, f"http://127.0.0.1:{port}/health", tmp_path / "said", environ):
         yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def test_nobody_notices_that_a_replica_is_replaced(url, replicas):

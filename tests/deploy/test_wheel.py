@@ -11,8 +11,7 @@ import pytest
 
 from iris_nb.schema import SCHEMA
 from tests.deploy.tools import find
-from tests.serve.live import free_port
-from tests.waiting import wait_until
+from tests.running import free_port, running
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -91,22 +90,9 @@ def test_the_service_starts_and_predicts(python, bundles, tmp_path):
     (tmp_path / "bundles").symlink_to(bundles)
     port = free_port()
     environ = {"IRIS_HOME": str(tmp_path), "IRIS_PORT": str(port), "PATH": os.defpath}
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen([python, "-m", "serve"], cwd=tmp_path, env=environ, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
-
-    def ready() -> bool:
-        assert process.poll() is None, (tmp_path / "log").read_text()
-        try:
-            return httpx.get(f"{url}/health", timeout=5).status_code == 200
-        except httpx.TransportError:
-            return False
-
-    try:
-        wait_until(ready, "the service is ready")
+    with running([python, "-m", "serve"], f"{url}/health", tmp_path / "said", environ, tmp_path) as process:
         answer = httpx.post(f"{url}/predict", json=SCHEMA.example)
         assert answer.json()["predictions"][0] in SCHEMA.classes
         assert httpx.get(f"{url}/docs").status_code == 200
-    finally:
-        process.terminate()
-        assert process.wait(20) == 0
+    assert process.returncode == 0

@@ -49,14 +49,17 @@ def test_the_workflows_that_ship_are_there():
 def test_every_command_of_a_job_is_a_target_that_runs_here_too(name):
     for command in commands(JOBS[name]):
         found = re.match(r"make ([a-z-]+)", command)
-        assert command in ALLOWED.values() or (found and found[1] in targets()), command
-    assert name in BY_ACTIONS or any(command.startswith("make ") for command in commands(JOBS[name]))
+        known = command in ALLOWED.values() or (found and found[1] in targets())
+        assert known, f"{name} runs {command!r}, which is no make target"
+    made = any(command.startswith("make ") for command in commands(JOBS[name]))
+    assert made or name in BY_ACTIONS, f"{name} runs no make target"
 
 
 @each_job
 def test_a_job_says_what_it_may_do_and_how_long(name):
     job = JOBS[name]
-    assert {what for what, how in job["permissions"].items() if how != "read"} == MAY_WRITE.get(name, set())
+    writes = {what for what, how in job["permissions"].items() if how != "read"}
+    assert writes == MAY_WRITE.get(name, set()), f"{name} may write to {writes}: add it to MAY_WRITE if it has to"
     assert "uses" in job or job["timeout-minutes"] <= 60
 
 

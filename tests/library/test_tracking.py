@@ -10,7 +10,8 @@ import pytest
 
 from iris_nb.schema import SCHEMA
 from iris_nb.tracking import connect, finish, keep, kept, runs, start
-from iris_nb.up import Program, announce, is_taken
+from iris_nb.up import Program, announce
+from tests.running import free_port
 
 # MLflow 3.17 asks SQLAlchemy 2.1 for a way of loading that it deprecates.
 pytestmark = [
@@ -34,7 +35,7 @@ def as_it_was():
 def server(tmp_path_factory):
     "The address of MLflow's pages, with a home of their own."
     home = tmp_path_factory.mktemp("server")
-    port = next(port for port in range(18600, 18700) if not is_taken(port))
+    port = free_port()
     environ = {**os.environ, "IRIS_HOME": str(home), "IRIS_MLFLOW_PORT": str(port)}
     process = subprocess.Popen([sys.executable, "-W", "ignore", "-m", "iris_nb.mlflow_pages"], env=environ)
     program = Program("mlflow", "MLflow", "IRIS_MLFLOW_PORT", port)

@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import nbformat
@@ -13,6 +12,7 @@ import pytest
 
 from iris_nb.runs import RunError, check_parameters, execute, parameters_of
 from iris_nb.tracking import connect, kept, runs
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent / "notebooks"
@@ -140,11 +140,8 @@ main(lambda **options: training.run_to_the_end("endless_cell.ipynb", {{"started"
         text=True,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 60
-    while not started.exists():
-        assert time.monotonic() < deadline
-        assert process.poll() is None, process.stderr and process.stderr.read()
-        time.sleep(0.05)
+    wait_until(lambda: started.exists() or process.poll() is not None, "the cell runs", 120)
+    assert process.poll() is None, process.stderr and process.stderr.read()
     process.send_signal(sent)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -10,17 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-import httpx
-
+from tests.running import free_port, responds
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Live:
@@ -43,28 +35,23 @@ class Live:
             stderr=self.errors,
             start_new_session=True,
         )
-        wait_until(lambda: self.answers() or self.process.poll() is not None, "the service answers")
+        alive = f"{self.url}/health/live"
+        wait_until(lambda: responds(alive) or self.process.poll() is not None, "the service answers")
         return self
-
-    def answers(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/health/live", timeout=1).status_code == 200
-        except httpx.TransportError:
-            return False
 
     def said(self) -> str:
         "Everything on standard output and standard error so far."
         self.errors.seek(0)
         return self.errors.read().decode()
 
-    def stop(self, sign: signal.Signals = signal.SIGTERM, timeout: float = 20) -> int:
+    def stop(self, sign: signal.Signals = signal.SIGTERM, timeout: float = 60) -> int:
         self.process.send_signal(sign)
         return self.process.wait(timeout)
 
     def kill(self) -> None:
         "As a power cut or the kernel would: parent and workers, without a word."
         os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(20)
+        self.process.wait(60)
 
     def __exit__(self, *error: object) -> None:
         if self.process.poll() is None:

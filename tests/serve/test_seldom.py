@@ -149,3 +149,20 @@ def test_a_clock_that_is_set_back_loses_nothing_and_the_history_stays_whole(make
     assert [client.get(f"/predictions/{key}").json()["id"] for key in heard] == heard
     with AuditLog.open(home / "audit.db", read_only=True) as log:
         assert verify(log).sound
+
+
+def test_a_log_that_can_not_be_opened_is_a_503_and_keeps_nobody_from_closing(home, make_client, row):
+    (home / "audit.db").mkdir()
+    client = make_client()
+    for answer in (client.post("/predict", json=row), client.get("/predictions/history")):
+        assert answer.status_code == 503
+        assert "log" in answer.json()["detail"]
+    assert client.get("/health").json()["database"] == "unavailable"
+    assert client.get("/health/live").status_code == 200
+
+
+@pytest.mark.parametrize("before", ["nonsense", "1-1-1\n", "١-١-١"])
+def test_a_cursor_that_is_none_is_refused_also_where_it_only_looks_like_one(client, before):
+    answer = client.get("/predictions/history", params={"before": before})
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["field"] == "before"
