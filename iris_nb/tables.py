@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['COMPLAINTS', 'OWN_COLUMNS', 'DIGITS', 'SERIAL', 'Migration', 'MIGRATIONS', 'AuditError', 'explained', 'check_names',
-           'ids_of', 'place_of_id', 'add_requests', 'add_rows', 'table', 'create_labels', 'begin_chain',
+           'endings', 'ids_of', 'place_of_id', 'add_requests', 'add_rows', 'table', 'create_labels', 'begin_chain',
            'view_predictions', 'taken', 'check_log', 'migrate']
 
 # %% ../nbs/api/07a_tables.ipynb #3151a7ec
@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 
 from sqlalchemy import BigInteger, Boolean, Column, Connection, Double, Index, Integer, LargeBinary, MetaData
 from sqlalchemy import Table, Text, false, func, insert, inspect, select, text
@@ -76,9 +77,16 @@ def check_names(schema: Schema) -> None:
 DIGITS = 5  # hexadecimal, at the end of an id: up to a million rows in one request
 
 
+@lru_cache(maxsize=4)
+def endings(rows: int) -> tuple[str, ...]:
+    "The last digits of the ids of so many rows; kept, since callers tend to ask for as many again."
+    return tuple(f"{i:05x}" for i in range(rows))
+
+
 def ids_of(first: str, rows: int) -> list[str]:
     "The ids of a request's rows, from that of the first."
-    return [f"{first[:-DIGITS]}{i:05x}" for i in range(rows)]
+    stem = first[:-DIGITS]
+    return [stem + ending for ending in endings(rows)]
 
 # %% ../nbs/api/07a_tables.ipynb #713153b5
 def place_of_id(id: str) -> tuple[str, int] | None:
