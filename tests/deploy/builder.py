@@ -57,7 +57,7 @@ class Tool:
     def size(self, target: str) -> tuple[int, str]:
         "MiB over the base, and the user."
         said = run(self.program, "size", tag(target), check=False).stdout.decode()
-        found = re.search(r"(\d+) MiB over the base, user (\d+)", said)
+        found = re.search(r"(\d+) MiB over the base, user ?(\w*)", said)
         if not found:
             raise ImageError(f"the size of {target} is not known: {said}")
         return int(found[1]), found[2]
