@@ -67,6 +67,9 @@ lock: $(READY) ## Lock every requirement of settings.ini again in constraints.tx
 
 hooks: $(READY) ## Install git hooks that keep notebooks clean and merge them well.
 	@nbdev_install_hooks
+# git runs both from the top of the working tree, where nobody may have put .venv/bin on the PATH.
+	@git config merge.nbdev-merge.driver '.venv/bin/nbdev_merge %O %A %B %P'
+	@printf '#!/bin/sh\nexec .venv/bin/nbdev_trust\n' > "$$(git rev-parse --git-path hooks)/post-merge"
 
 clean: ## Remove the environment, but not the trained models and the log in var/.
 	rm -rf .venv .uv _docs _proc
