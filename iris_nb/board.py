@@ -7,7 +7,7 @@ __all__ = ['kept', 'NO_CHAMPION', 'curl_line', 'nothing_yet', 'lead', 'headline'
            'traffic_part', 'confidence_bins', 'predictions_part', 'swatch', 'rows_table', 'version_names',
            'load_champion', 'what_if']
 
-# %% ../nbs/api/15_board.ipynb #f64eae93
+# %% ../nbs/api/15_board.ipynb #77cd6d3e
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +19,7 @@ import pandas as pd
 from . import charts
 from .bundle import champion
 from .glance import Glance, versions
-from .page import Link, Piece, View, ago, esc, listing, note, tiles
+from .page import Link, Piece, View, ago, esc, listing, note, tiles, unhurried
 from .predict import Predictor
 from .schema import SCHEMA, Schema
 
@@ -85,11 +85,12 @@ def since_start(state: dict[str, Any] | None) -> str:
     refused = f"{float(state.get('error_rate') or 0):.1%} of them were refused or failed"
     return f"<p class='lead'>Since its start the service got {state['requests']:,} requests; {refused}{sizes}.</p>"
 
-# %% ../nbs/api/15_board.ipynb #00087ce6
+# %% ../nbs/api/15_board.ipynb #bc6764e0
 def traffic_part(seen: Glance, state: dict[str, Any] | None = None) -> list[Piece]:
     "Rate and response time over the window."
     texts = [headline(seen), "".join(map(str, honesty(seen))) + since_start(state)]
-    return [*texts, charts.traffic(seen.traffic), charts.response_time(durations(seen))]
+    took = durations(seen)
+    return [*texts, charts.traffic(seen.traffic), unhurried(charts.response_time(took), took["time"])]
 
 # %% ../nbs/api/15_board.ipynb #e2c52b44
 def confidence_bins(values: pd.Series, classes: int) -> pd.DataFrame:  # columns: low, high, count

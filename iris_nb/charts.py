@@ -67,7 +67,7 @@ def untitled(fig: go.Figure) -> tuple[str, go.Figure]:
     bare.update_layout(title_text=None, margin_t=36 if bare.layout.showlegend else 12)
     return str(fig.layout.meta or ""), bare
 
-# %% ../nbs/api/10_charts.ipynb #8183e620
+# %% ../nbs/api/10_charts.ipynb #bd0929e1
 def traffic(
     frame: pd.DataFrame,  # columns `time` (start of a bucket) and `count`
 ) -> go.Figure:
@@ -76,7 +76,7 @@ def traffic(
     fig = figure(f"{frame['count'].sum():,} predictions, most of them around {busiest:%d %B %H:%M}",
                  "time (UTC)", "predictions")
     fig.add_bar(x=frame["time"], y=frame["count"], marker_color=PALETTE[0], name="predictions")
-    return fig.update_layout(showlegend=False, bargap=0.15)
+    return fig.update_layout(showlegend=False, bargap=0.15, yaxis_dtick=1 if frame["count"].max() < 6 else None)
 
 # %% ../nbs/api/10_charts.ipynb #9109784e
 def lying_bars(
@@ -91,7 +91,7 @@ def lying_bars(
     fig.update_yaxes(autorange="reversed", showgrid=False)
     return fig.update_layout(showlegend=False, height=90 + 44 * len(values))
 
-# %% ../nbs/api/10_charts.ipynb #3003617a
+# %% ../nbs/api/10_charts.ipynb #1982e7ff
 def class_mix(
     counts: Mapping[str, int],  # answers by class; a missing class counts as 0
     schema: Schema,
@@ -100,10 +100,10 @@ def class_mix(
     full = {c: counts.get(c, 0) for c in schema.classes}
     total, most = max(sum(full.values()), 1), max(full, key=lambda c: full[c])
     fig = figure(f"{most} is the most frequent answer: {full[most] / total:.0%} of {total:,}", "predictions")
-    texts = [f"{n:,} ({n / total:.0%})" for n in full.values()]
-    return lying_bars(fig, full, list(class_colours(schema).values()), texts)
+    colours, texts = class_colours(schema).values(), [f"{n:,} ({n / total:.0%})" for n in full.values()]
+    return lying_bars(fig, full, list(colours), texts).update_xaxes(dtick=1 if full[most] < 6 else None)
 
-# %% ../nbs/api/10_charts.ipynb #4905a483
+# %% ../nbs/api/10_charts.ipynb #9f929d49
 def confidence(
     frame: pd.DataFrame,  # columns `low`, `high` (edges of a bin, 0 to 1) and `count`
 ) -> go.Figure:
@@ -113,16 +113,16 @@ def confidence(
     fig.add_bar(x=(frame["low"] + frame["high"]) / 2, y=frame["count"], width=frame["high"] - frame["low"],
                 marker={"color": PALETTE[0], "line": {"color": "white", "width": 1}})
     fig.update_xaxes(tickformat=".0%", range=[float(frame["low"].min()), 1])
-    return fig.update_layout(showlegend=False, bargap=0)
+    return fig.update_layout(showlegend=False, bargap=0, yaxis_dtick=1 if frame["count"].max() < 6 else None)
 
-# %% ../nbs/api/10_charts.ipynb #c741f7d2
+# %% ../nbs/api/10_charts.ipynb #034b6cf8
 def response_time(
     frame: pd.DataFrame,  # column `time`; the others are lines in ms, from the usual to the worst
 ) -> go.Figure:
     "How long the answers took, over time."
     names = [c for c in frame.columns if c != "time"]
-    usual, worst = frame[names[0]].median(), frame[names[-1]].max()
-    fig = figure(f"Answers usually took {usual:.3g} ms; the slowest took {worst:.3g} ms", "time (UTC)", "milliseconds")
+    said = f"Answers usually took {frame[names[0]].median():.3g} ms; the slowest took {frame[names[-1]].max():.3g} ms"
+    fig = figure(said, "time (UTC)", "milliseconds")
     for name, colour, dash in zip(names, PALETTE, ("solid", "dot", "dash", "dashdot"), strict=False):
         fig.add_scatter(x=frame["time"], y=frame[name], name=name, mode="lines+markers", marker_size=5,
                         line={"color": colour, "dash": dash})

@@ -7,7 +7,7 @@ __all__ = ['REFERENCES', 'reference_in', 'spoken', 'distances_table', 'feature_p
            'trained_accuracy', 'labelled_part', 'quality_part', 'sets_part', 'service_state', 'up_light', 'speed_light',
            'drift_light', 'quality_light']
 
-# %% ../nbs/api/15b_judged.ipynb #f53abf32
+# %% ../nbs/api/15b_judged.ipynb #a9c78b29
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ import pandas as pd
 from . import charts, drift, quality
 from .distances import Reference
 from .glance import Glance
-from .page import Piece, esc, light, listing, note
+from .page import Piece, esc, light, listing, note, unhurried
 from .predict import Predictor
 from .schema import Schema
 
@@ -38,12 +38,12 @@ def reference_in(predictor: Predictor) -> Reference:
         REFERENCES[predictor.bundle.path] = kept
     return kept[1]
 
-# %% ../nbs/api/15b_judged.ipynb #4e7a0cbe
+# %% ../nbs/api/15b_judged.ipynb #8687e95c
 def spoken(verdicts: Sequence[drift.Verdict]) -> str:
-    "Verdicts as a list, the most urgent first."
+    "Verdicts as a list, the most urgent first; what is true of several is said once."
     order = sorted(verdicts, key=lambda v: (("alarm", "unsure", "good").index(v.state), v.p_value))
-    lines = "".join(f"<li class='{v.state}'><strong>{v.state}</strong> {esc(v.sentence)}</li>" for v in order)
-    return f"<ul class='verdicts'>{lines}</ul>"
+    lines = (f"<li class='{v.state}'><strong>{v.state}</strong> <span>{esc(v.sentence)}</span></li>" for v in order)
+    return f"<ul class='verdicts'>{''.join(dict.fromkeys(lines))}</ul>"
 
 # %% ../nbs/api/15b_judged.ipynb #faaf2ced
 def distances_table(verdicts: Sequence[drift.Verdict]) -> str:
@@ -54,7 +54,7 @@ def distances_table(verdicts: Sequence[drift.Verdict]) -> str:
             for v in verdicts if v.distances]
     return listing("Distances from the training sample", header, rows) if rows else ""
 
-# %% ../nbs/api/15b_judged.ipynb #6466da50
+# %% ../nbs/api/15b_judged.ipynb #bf58dd63
 def feature_pair(reference: Reference, rows: pd.DataFrame, verdict: drift.Verdict) -> list[Piece]:
     "One feature: training against the window, and its distance over time."
     i = reference.schema.names.index(verdict.name)
@@ -64,7 +64,7 @@ def feature_pair(reference: Reference, rows: pd.DataFrame, verdict: drift.Verdic
     past = drift.history(reference, rows, feature)
     above = int((past["value"] > past["threshold"]).sum())
     said = f"{feature.name.replace('_', ' ').capitalize()}: {above} of {len(past)} stretches were beyond chance"
-    return [now, charts.against_threshold(past, said, "KS distance")]
+    return [now, unhurried(charts.against_threshold(past, said, "KS distance"), past["time"])]
 
 # %% ../nbs/api/15b_judged.ipynb #33b6e32c
 def drift_part(
@@ -106,7 +106,7 @@ def labelled_part(predictor: Predictor, rows: pd.DataFrame) -> list[Piece]:
     drawn = charts.calibration(curve, f"Confidence agrees with the truth in {inside} of {len(curve)} groups")
     return [said, charts.confusion(quality.confusion_table(known, predictor.schema)), drawn]
 
-# %% ../nbs/api/15b_judged.ipynb #a0e393b0
+# %% ../nbs/api/15b_judged.ipynb #f30876ce
 def quality_part(predictor: Predictor | None, seen: Glance) -> list[Piece]:
     "Is the model still right?"
     if predictor is None:
@@ -115,9 +115,9 @@ def quality_part(predictor: Predictor | None, seen: Glance) -> list[Piece]:
     guessed, known = quality.over_time(seen.rows, calibrator)
     said = f"{quality.expected(seen.rows['confidence'], calibrator)} of the answers are probably right"
     said += f"; {quality.realised_accuracy(seen.rows)} of those with a label were" if len(known) else ""
-    figure = charts.realised(charts.estimate(guessed, said, "accuracy"), known)
+    figure = unhurried(charts.realised(charts.estimate(guessed, said, "accuracy"), known), guessed["time"])
     text, *figures = labelled_part(predictor, seen.rows)
-    return [text, figure, *figures]
+    return [text, *([figure] if len(seen.rows) >= drift.LEAST else []), *figures]
 
 # %% ../nbs/api/15b_judged.ipynb #1b147cc6
 def sets_part(predictor: Predictor | None, rows: pd.DataFrame) -> list[Piece]:

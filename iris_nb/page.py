@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['WINDOWS', 'LIGHTS', 'Piece', 'View', 'view_of', 'query_of', 'state_mark', 'since_of', 'ago', 'esc', 'note', 'tiles',
-           'Link', 'listing', 'light', 'offer', 'slider_step', 'sliders']
+           'Link', 'listing', 'light', 'offer', 'unhurried', 'slider_step', 'sliders']
 
-# %% ../nbs/api/14_page.ipynb #8eb3a85e
+# %% ../nbs/api/14_page.ipynb #db562e06
 import html
 import math
 import time
@@ -16,6 +16,7 @@ from typing import TypeAlias
 from urllib.parse import parse_qs, urlencode
 
 import ipywidgets as widgets
+import pandas as pd
 import plotly.graph_objects as go
 
 from .schema import Feature, Schema
@@ -145,6 +146,17 @@ def offer(control: widgets.Dropdown, names: Sequence[str]) -> None:
         control.offering = True  # a list forgets its choice when its options change; nobody chose anything
         control.options, control.value = options, chosen
         control.offering = False
+
+# %% ../nbs/api/14_page.ipynb #af9f2b66
+def unhurried(
+    fig: go.Figure,
+    times: pd.Series,  # of what it shows
+    least: str = "10min",
+) -> go.Figure:  # the same figure
+    "Let the time axis of a figure be ten minutes wide, or more where there is more to show."
+    first, last = times.min(), times.max()
+    spare = (pd.Timedelta(least) - (last - first)) / 2
+    return fig.update_xaxes(range=[first - spare, last + spare]) if spare > pd.Timedelta(0) else fig
 
 # %% ../nbs/api/14_page.ipynb #150ae2ad
 def slider_step(feature: Feature) -> float:

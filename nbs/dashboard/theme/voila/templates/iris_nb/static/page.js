@@ -4,7 +4,13 @@
   "use strict";
   const early = new Map(); // figures of the first picture that are drawn already, by their data
   const drawn = new Set();
-  let timer = null, drawing = false, last = "";
+  let timer = null, drawing = false, last = "", wanted = "";
+  const fitting = new ResizeObserver(function (changes) { // the window is not all that changes a figure's width
+    changes.forEach(function (change) {
+      const laid = change.target._fullLayout, width = change.contentRect.width;
+      if (laid && width && Math.abs(laid.width - width) > 1) Plotly.Plots.resize(change.target);
+    });
+  });
 
   // Figures, from the top. One that has been drawn before the widgets came is only moved to its place.
   function draw() {
@@ -13,7 +19,7 @@
     if (!place) return;
     const data = place.dataset.figure;
     delete place.dataset.figure;
-    drawn.forEach(function (old) { if (!old.isConnected) { Plotly.purge(old); drawn.delete(old); } });
+    drawn.forEach(function (old) { if (!old.isConnected) { fitting.unobserve(old); Plotly.purge(old); drawn.delete(old); } });
     const same = early.get(data);
     if (same && !place.closest("#first")) {
       early.delete(data);
@@ -22,7 +28,8 @@
       return draw();
     }
     const figure = JSON.parse(data);
-    Plotly.newPlot(place, figure.data, figure.layout, { responsive: true, displayModeBar: false });
+    Plotly.newPlot(place, figure.data, figure.layout, { displayModeBar: false });
+    fitting.observe(place);
     if (place.closest("#first")) early.set(data, place); else drawn.add(place);
     setTimeout(draw, 0);
   }
@@ -55,18 +62,21 @@
     if ("rest" in state.dataset) setTimeout(again, 0); // the page is there: the kernel may fill the rest of it
   }
 
+  // The field may come later than the link that was followed.
+  function fillIn() {
+    const field = wanted && document.querySelector(".row-id input");
+    if (!field) return;
+    field.value = wanted;
+    wanted = "";
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+    field.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+
   // A link to a part of the page moves the keyboard focus there too; a link to a prediction fills in its id.
   document.addEventListener("click", function (event) {
     const link = event.target.closest && event.target.closest("a[href^='#']");
     if (!link) return;
-    if (link.dataset.row) {
-      const field = document.querySelector(".row-id input");
-      if (field) {
-        field.value = link.dataset.row;
-        field.dispatchEvent(new Event("input", { bubbles: true }));
-        field.dispatchEvent(new Event("change", { bubbles: true }));
-      }
-    }
+    if (link.dataset.row) { wanted = link.dataset.row; fillIn(); }
     const target = document.getElementById(link.getAttribute("href").slice(1));
     if (target) target.focus({ preventScroll: true });
   });
@@ -82,6 +92,7 @@
   function changed() {
     arrive();
     nameSliders();
+    fillIn();
     if (!drawing) draw();
     const state = document.getElementById("state");
     if (state && state.outerHTML !== last) { last = state.outerHTML; follow(state); }
