@@ -155,7 +155,7 @@ def past(
 # %% ../nbs/api/12_simulate.ipynb #a6a5b081
 def write_past(story: Story, predictor: Predictor, place: str, minutes: float) -> int:
     "Write a story into an empty log; how many rows, which is 0 where the log had some already."
-    with AuditLog.open(place, predictor.schema) as log:
+    with AuditLog.open(place, predictor.schema, sync="normal") as log:  # what was invented may be lost in a power cut
         if log.count():
             return 0
         entries = list(past(story, predictor, time.time_ns() // 1000, minutes))
