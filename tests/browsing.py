@@ -35,6 +35,7 @@ def visit(browser) -> Iterator[Callable]:
         page = browser.new_page(viewport={"width": width, "height": 900})
         page.set_default_timeout(60_000)
         page.on("request", lambda request: requests.append(request.url))
+        page.on("websocket", lambda socket: requests.append(socket.url))
         pages.append(page)
         page.goto(url)
         page.wait_for_selector("h1")

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,14 @@ from tests.running import free_port, running
 
 ROOT = Path(__file__).parents[2]
 MINUTE = 60_000_000
+#: No part of the page is still the first picture's, on its way, or waiting for a figure to be drawn.
+WHOLE = """() => {
+    const parts = [...document.querySelectorAll(".panel")].filter(part => part.offsetParent);
+    const pieces = part => [...part.querySelectorAll(".pieces > *")];
+    const there = part => pieces(part).length && pieces(part).every(p => p.classList.contains("jupyter-widgets"));
+    const waiting = document.querySelector("#first, [data-figure], #state[data-rest], .noUi-handle:not([aria-label])");
+    return document.querySelector("#state") && parts.length && parts.every(there) && !waiting;
+}"""
 
 
 @contextmanager
@@ -39,7 +48,7 @@ def visit(visit: Callable) -> Callable:
 
     def open_(url: str, width: int = 1280):
         page = visit(url, width)
-        page.wait_for_selector("#state:not([data-rest])", state="attached")
+        page.wait_for_function(WHOLE)
         return page
 
     return open_
@@ -59,13 +68,13 @@ def home(tmp_path_factory: pytest.TempPathFactory, bundles: Path) -> Path:
     return home
 
 
-@pytest.fixture(scope="module")
-def flowers(home: Path) -> Callable[..., list[str]]:
-    "Logs rows drawn from the champion's reference, as old as asked; returns their ids."
-    predictor = Predictor.load(champion(home / "bundles"))
+@pytest.fixture(scope="session")
+def logged() -> Callable[..., list[str]]:
+    "Logs rows drawn from the reference of a home folder's champion, as old as asked; returns their ids."
     rng = np.random.default_rng(0)
 
-    def add(rows: int, minutes_ago: float = 5, shift: dict[str, float] | None = None) -> list[str]:
+    def add(home: Path, rows: int, minutes_ago: float = 5, shift: dict[str, float] | None = None) -> list[str]:
+        predictor = Predictor.load(champion(home / "bundles"))
         X = rng.permutation(predictor.bundle.reference[0])[:rows].copy()
         for name, by in (shift or {}).items():
             X[:, SCHEMA.names.index(name)] += by
@@ -92,3 +101,9 @@ def flowers(home: Path) -> Callable[..., list[str]]:
         return [e.id for e in entries]
 
     return add
+
+
+@pytest.fixture(scope="module")
+def flowers(home: Path, logged: Callable[..., list[str]]) -> Callable[..., list[str]]:
+    "Logs such rows in the home folder of the module."
+    return partial(logged, home)

@@ -1,6 +1,7 @@
 """The dashboard as somebody sees it, in a real browser."""
 
 import re
+import shutil
 import urllib.request
 
 import pytest
@@ -76,7 +77,6 @@ def test_a_window_without_rows_says_so(visit, url):
 
 def test_every_feature_has_a_slider_with_the_bounds_of_the_schema(visit, url):
     page = visit(url)
-    page.wait_for_selector(".sliders .noUi-handle")
     handles = page.locator(".sliders .noUi-handle")
     expect(handles).to_have_count(len(SCHEMA.features))
     for handle, feature in zip(handles.all(), SCHEMA.features, strict=True):
@@ -98,15 +98,42 @@ def test_a_slider_moved_by_keyboard_changes_the_answer(visit, url):
 @pytest.mark.parametrize("width", [390, 1280])
 def test_nothing_is_wider_than_the_window(visit, url, width):
     page = visit(url, width)
-    page.wait_for_selector(".row-id input")
-    page.wait_for_selector(".sliders .noUi-handle")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.fixture(scope="module")
+def few_url(tmp_path_factory, bundles, logged, dashboard):
+    home = tmp_path_factory.mktemp("few")
+    shutil.copytree(bundles, home / "bundles")
+    logged(home, 3)
+    with dashboard(home) as url:
+        yield url
+
+
+def test_three_rows_of_one_instant_are_told_once_and_plainly(visit, few_url):
+    page = visit(few_url)
+    expect(page.locator(".verdicts li")).to_have_count(1)
+    for axis in page.locator(".js-plotly-plot .xaxislayer-above").all():
+        labels = axis.locator(".xtick").all_text_contents()
+        assert len(labels) == len(set(labels))
+    counts = page.locator(".js-plotly-plot", has_text="predictions")
+    ticks = counts.locator(".xaxislayer-above .xtick, .yaxislayer-above .ytick").all_text_contents()
+    assert "1" in ticks
+    assert not {"0.5", "1.5", "2.5"} & set(ticks)
+
+
+def test_no_figure_is_wider_than_its_place_and_none_leaves_half_a_row_empty(visit, url):
+    page = visit(url)
+    widths = """() => [...document.querySelectorAll(".js-plotly-plot")].map(f =>
+        Math.abs(f._fullLayout.width - f.parentElement.clientWidth))"""
+    page.wait_for_function(f"() => ({widths})().every(off => off < 2)")
+    lone = page.locator(".panel:has(#quality) .js-plotly-plot")
+    expect(lone).to_have_count(1)
+    assert lone.bounding_box()["width"] > 1000
 
 
 def test_every_control_has_a_name_and_can_be_reached_by_keyboard(visit, url):
     page = visit(url)
-    page.wait_for_selector(".sliders .noUi-handle")
-    page.wait_for_selector(".noUi-handle[aria-label]")
     nameless = """() => [...document.querySelectorAll('select, input, button, [role=slider]')].filter(e =>
         !e.getAttribute('aria-label') && !(e.labels && e.labels.length) && !e.textContent.trim() &&
         getComputedStyle(e).display !== 'none').length"""
