@@ -75,6 +75,11 @@ class Tool:
         first = next((pid for pid in descendants(process.pid) if in_container(pid)), process.pid)
         os.kill(first, signal.SIGTERM)
 
+    def kill(self, process: Process) -> None:
+        "End every process of a container that does not end by itself."
+        for pid in [pid for pid in descendants(process.pid) if in_container(pid)]:
+            os.kill(pid, signal.SIGKILL)
+
 
 class Engine(Tool):
     "docker or podman; containers get a read-only root and no capability."
@@ -119,8 +124,14 @@ class Engine(Tool):
         return run(self.program, "exec", container(target), *test[1:], check=False).returncode == 0
 
     def stop(self, process: Process) -> None:
+        self._send("TERM", process)
+
+    def kill(self, process: Process) -> None:
+        self._send("KILL", process)
+
+    def _send(self, sign: str, process: Process) -> None:
         name = next(word for word in process.args if str(word).startswith("--name="))  # type: ignore[union-attr]
-        run(self.program, "kill", "--signal=TERM", str(name).removeprefix("--name="))
+        run(self.program, "kill", f"--signal={sign}", str(name).removeprefix("--name="))
 
 
 def tag(target: str) -> str:

@@ -77,8 +77,18 @@ def started(tool: Tool, target: str, port: int, env: dict[str, str]) -> Iterator
         yield process
     finally:
         if process.poll() is None:
-            tool.stop(process)
-            process.communicate(timeout=60)
+            stopped(tool, process)
+
+
+def stopped(tool: Tool, process: Process, patience: float = 30) -> str:
+    "What a container said that is ended by SIGTERM, as an engine ends it."
+    tool.stop(process)
+    try:
+        return process.communicate(timeout=patience)[0]
+    except subprocess.TimeoutExpired:
+        tool.kill(process)
+        process.communicate(timeout=patience)
+        raise ImageError(f"it still runs {patience:g} s after SIGTERM") from None
 
 
 def demand(true: object, fault: str) -> None:
@@ -155,8 +165,7 @@ def check_serving(tool: Tool) -> str:
             status, body = ask(url + path)
             demand(status == 200, f"GET {path} answers {status}: {body[:300]!r}")
         begun = time.monotonic()
-        tool.stop(process)
-        said = process.communicate(timeout=30)[0]
+        said = stopped(tool, process)
         ended = time.monotonic() - begun
         demand(process.returncode == 0, f"after SIGTERM it ended with {process.returncode}: {said[-2000:]}")
         demand("Traceback" not in said, f"it ended with a trace: {said[-2000:]}")
