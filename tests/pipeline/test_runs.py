@@ -143,7 +143,10 @@ main(lambda **options: training.run_to_the_end("endless_cell.ipynb", {{"started"
     wait_until(lambda: started.exists() or process.poll() is not None, "the cell runs", 120)
     assert process.poll() is None, process.stderr and process.stderr.read()
     process.send_signal(sent)
-    _, said = process.communicate(timeout=60)
+    try:
+        _, said = process.communicate(timeout=120)
+    finally:
+        process.kill()  # what hangs is a failure, and no reason to stay
     assert process.returncode == 130
     assert "Interrupted." in said
     assert "Traceback" not in said
