@@ -91,7 +91,7 @@ class Writer:
             self._requests.put(cursor, requests)
             self._rows.put(cursor, rows)
             cursor.execute(self._move, (head.seq, head.digest))
-            self._line.commit()
+            cursor.connection.commit()
             cursor.close()
         except BaseException:
             self.close()

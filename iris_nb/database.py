@@ -109,7 +109,7 @@ class Line:
         self._file = identity(engine.url)
 
     def begin(self) -> Any:
-        "A cursor in a transaction that no other process can be in."
+        "A cursor in a transaction that no other process can be in, until its connection commits."
         if self._file != (found := identity(self.engine.url)):
             self.close()
             self.engine.dispose()
@@ -123,11 +123,6 @@ class Line:
             cursor.execute("PRAGMA busy_timeout = 0")
         claim(cursor, self._patience)
         return cursor
-
-    def commit(self) -> None:
-        "End the transaction; what was written is on disk."
-        if self._raw:
-            self._raw.commit()
 
     def close(self) -> None:
         "Give the connection up, and with it what was not committed."

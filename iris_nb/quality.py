@@ -69,14 +69,10 @@ def calibrate(confidence: ArrayLike, right: ArrayLike, prior: Calibrator = PRIOR
     "Learn from labelled rows what confidence is worth: the most likely curve, and its covariance (Laplace 1774)."
     X, y = prior.design(confidence), np.asarray(right, dtype=float)
     beta, inverse = prior.beta.copy(), np.linalg.inv(prior.covariance)
-    covariance = prior.covariance
-    for _ in range(25):
+    for _ in range(25):  # Newton's steps; ten are enough, and those after them change nothing
         p = expit(X @ beta)
         covariance = np.linalg.inv(inverse + (X * (p * (1 - p))[:, None]).T @ X)
-        step = covariance @ (X.T @ (y - p) - inverse @ (beta - prior.beta))
-        beta = beta + step
-        if np.abs(step).max() < 1e-8:
-            break
+        beta = beta + covariance @ (X.T @ (y - p) - inverse @ (beta - prior.beta))
     return Calibrator(beta, covariance, prior.rows + len(y))
 
 # %% ../nbs/api/09_quality.ipynb #6cccbc32

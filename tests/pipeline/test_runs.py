@@ -122,6 +122,17 @@ def test_a_failing_cell_marks_the_run_and_keeps_the_notebook_as_far_as_it_got(tm
     assert not nbformat.read(notebook, 4).cells[-1].outputs
 
 
+def test_a_run_interrupted_before_its_first_cell_is_marked_killed_too(tmp_path, monkeypatch):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("papermill.execute_notebook", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        execute(HERE / "every_type_of_parameter.ipynb", {}, tmp_path, progress=False)
+    (run,) = runs(connect(tmp_path))
+    assert run.status == "KILLED"
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_is_marked_killed_and_leaves_no_process(tmp_path, sent):
     started, home = tmp_path / "started", tmp_path / "home"
