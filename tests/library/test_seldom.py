@@ -6,22 +6,32 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
+import ipywidgets as widgets
 import numpy as np
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
+from iris_nb.board import lead, what_if
 from iris_nb.bundle import BundleError, disagreement, point_champion, read_bundle, write_bundle
+from iris_nb.chain import parse
 from iris_nb.cli import cli
 from iris_nb.dashboard import exposure, notebook_folder, voila_command
 from iris_nb.evidence import coefficients
 from iris_nb.explain import flip_sentence, slopes
 from iris_nb.inspection import described
-from iris_nb.judged import up_light
+from iris_nb.judged import service_state, up_light
+from iris_nb.look import row_of
 from iris_nb.model import build, candidate
 from iris_nb.one import reason_in
+from iris_nb.page import offer
+from iris_nb.panels import filled
 from iris_nb.predict import Predictor, conformal_threshold
 from iris_nb.quality import calibrate, expected
 from iris_nb.schema import SCHEMA
@@ -145,6 +155,8 @@ def test_the_page_takes_the_place_of_the_command_and_warns_where_everybody_may_r
     monkeypatch.delenv("IRIS_DASHBOARD_TOKEN", raising=False)
     assert "Everybody who reaches" in run("dashboard").output
     assert called[0][1][1:3] == ["-m", "voila"]
+    monkeypatch.delenv("IRIS_DASHBOARD_HOST")
+    assert run("dashboard").output == ""
 
 
 def test_a_file_without_faults_leaves_none_aside(home, tmp_path):
@@ -185,3 +197,78 @@ def test_what_is_no_problem_report_gives_no_reason(body):
 def test_a_service_that_is_unwell_is_said_to_be():
     assert "It says it is degraded" in up_light({"status": "degraded"}, "http://here")
     assert "Nothing answers at http://here" in up_light(None, "http://here")
+
+
+@pytest.fixture
+def said(request: pytest.FixtureRequest) -> Iterator[str]:
+    "The address of a service that answers every path with one status and body."
+    status, body = request.param
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status if self.path == "/health" else 200)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [
+        ((200, b'{"status": "healthy"}'), {"status": "healthy"}),
+        ((503, b"{}"), {"status": "HTTP 503"}),
+        ((200, b"<"), None),
+    ],
+    indirect=["said"],
+)
+def test_what_the_service_says_of_itself_is_read_or_not_there(said, state):
+    assert service_state(said, seconds=10) == state
+
+
+def test_an_empty_log_and_a_missing_champion_are_said_on_the_page():
+    assert "The log is empty" in lead(None, 0, [])
+    assert "No model has been promoted yet" in what_if(None, {})[0]
+
+
+def test_no_id_is_no_row_and_opens_no_log(tmp_path):
+    assert row_of(f"sqlite:///{tmp_path / 'nowhere.db'}", "") is None
+
+
+def test_a_list_that_offers_the_same_again_is_left_alone():
+    control = widgets.Dropdown(options=[("all", "")], value="")
+    offer(control, ["a"])
+    before = control.options
+    offer(control, ["a"])
+    assert control.options is before
+
+
+def test_a_control_is_put_on_the_page_as_it_is():
+    button = widgets.Button()
+    assert filled(widgets.HTML(), button) is button
+
+
+@pytest.mark.parametrize("text", ["", "3", "3:abc", f"x:{'0' * 64}"])
+def test_what_is_no_place_in_the_chain_is_refused(text):
+    with pytest.raises(ValueError, match="no place in a chain"):
+        parse(text)
+
+
+def test_a_log_that_is_not_there_is_one_sentence_and_pruning_asks_first(home):
+    done = CliRunner().invoke(cli, ["audit", "verify"])
+    assert (done.exit_code, "There is no log at" in done.output) == (1, True)
+    Path(home / "audit.db").touch()
+    done = CliRunner().invoke(cli, ["audit", "prune", "--older-than", "1"], input="n\n")
+    assert "for good?" in done.output
+    assert (home / "audit.db").stat().st_size == 0
+
+
+def test_a_shell_can_complete_the_verbs():
+    found = ShellComplete(cli, {}, "iris-nb", "_IRIS_NB_COMPLETE").get_completions([], "tr")
+    assert [item.value for item in found] == ["train"]
