@@ -62,7 +62,7 @@ readme: $(READY) ## Write README.md from nbs/index.ipynb.
 
 lock: $(READY) ## Lock every requirement of settings.ini again in constraints.txt.
 	@.uv/bin/uv pip compile --quiet setup.py --all-extras --universal --python-version 3.11 --no-header --no-annotate \
-	  --override deploy/lock/leave-out.txt --upgrade --refresh-package iris-nb --output-file constraints.txt
+	  --override deploy/leave-out.txt --upgrade --refresh-package iris-nb --output-file constraints.txt
 	@$(MAKE) --no-print-directory lock-images
 
 hooks: $(READY) ## Install git hooks that keep notebooks clean and merge them well.

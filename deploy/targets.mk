@@ -6,7 +6,7 @@ lock-images: $(READY) ## Lock again, with hashes, what each container image inst
 	@for image in serve dashboard train; do \
 	  .uv/bin/uv pip compile --quiet setup.py --extra $$image --extra postgres --constraint constraints.txt --universal \
 	    --python-version 3.11 --no-header --no-annotate --generate-hashes --refresh-package iris-nb \
-	    --override deploy/lock/leave-out.txt \
+	    --override deploy/leave-out.txt \
 	    --output-file deploy/lock/$$image.txt || exit 1; done
 	@.uv/bin/uv pip compile --quiet deploy/lock/build.in --universal --python-version 3.11 --no-header --no-annotate \
 	  --generate-hashes --output-file deploy/lock/build.txt
