@@ -38,6 +38,10 @@ mlflow: $(READY) ## Start MLflow's pages alone.
 	@exec iris-nb up mlflow
 
 lab: $(READY) ## Open the notebooks in JupyterLab.
+	@# Without this it asks whether it may bring news, and another server whether it is up to date.
+	@mkdir -p .venv/etc/jupyter/labconfig
+	@echo '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}' \
+	  > .venv/etc/jupyter/labconfig/page_config.json
 	@exec jupyter lab --LabApp.default_url=/lab/tree/nbs/start.ipynb
 
 test: $(READY) lint browser ## The proof: lint, every lesson cell, every test (TESTS=… goes to pytest).
