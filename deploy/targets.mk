@@ -26,14 +26,12 @@ workflows-check: $(READY) ## Check the workflows: their schema, what they may do
 	@zizmor --offline --quiet --no-progress .github
 	@python -m pytest -q tests/deploy/test_workflows.py
 
-# The aim is 100. What is measured is the least that passes, so that it can only rise: LEAST=100 shows what is missing.
-LEAST ?= 98
 coverage: export COVERAGE_FILE := $(CURDIR)/var/coverage/data
 coverage: $(READY) ## Run every test and lesson, and name each line and branch of library and service that none came by.
 	@mkdir -p var/coverage && coverage erase
 	@coverage run deploy/lessons.py
 	@coverage run -m pytest -q --ignore=tests/deploy
-	@coverage combine --quiet && coverage report --fail-under=$(LEAST)
+	@coverage combine --quiet && coverage report --fail-under=100
 
 audit: $(READY) ## Ask whether a locked requirement has a known weakness (needs the internet).
 	@python deploy/audit.py

@@ -36,6 +36,7 @@ from iris_nb.predict import Predictor, conformal_threshold
 from iris_nb.quality import calibrate, expected
 from iris_nb.schema import SCHEMA
 from iris_nb.simulate import Story, poster, scenes
+from iris_nb.up import answers
 
 FIRST = f"{SCHEMA.name}_test-1"
 
@@ -272,3 +273,23 @@ def test_a_log_that_is_not_there_is_one_sentence_and_pruning_asks_first(home):
 def test_a_shell_can_complete_the_verbs():
     found = ShellComplete(cli, {}, "iris-nb", "_IRIS_NB_COMPLETE").get_completions([], "tr")
     assert [item.value for item in found] == ["train"]
+
+
+@pytest.mark.parametrize("said", [(503, b"")], indirect=True)
+def test_a_server_that_says_no_answers(said):
+    assert answers(f"{said}/health")
+
+
+@pytest.mark.parametrize("verb", ["up", "wait"])
+def test_a_port_that_is_no_number_is_one_sentence(home, monkeypatch, verb):
+    monkeypatch.setenv("IRIS_PORT", "eighty")
+    done = run(verb)
+    assert (done.exit_code, "IRIS_PORT" in done.output) == (1, True)
+
+
+def test_where_the_first_training_fails_nothing_is_started(tmp_path, monkeypatch):
+    monkeypatch.setenv("IRIS_HOME", str(tmp_path))
+    monkeypatch.setattr("iris_nb.up.port_faults", lambda wanted: [])
+    failed = subprocess.CompletedProcess([], 3)
+    monkeypatch.setattr("iris_nb.up.subprocess.run", lambda *words, **options: failed)
+    assert run("up", "serve").exit_code == 3

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from papermill.exceptions import PapermillExecutionError
 
 from iris_nb.runs import RunError, check_parameters, execute, parameters_of
 from iris_nb.tracking import connect, kept, runs
@@ -122,9 +123,14 @@ def test_a_failing_cell_marks_the_run_and_keeps_the_notebook_as_far_as_it_got(tm
     assert not nbformat.read(notebook, 4).cells[-1].outputs
 
 
-def test_a_run_interrupted_before_its_first_cell_is_marked_killed_too(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "sign",
+    [KeyboardInterrupt(), PapermillExecutionError(0, 1, "", "KeyboardInterrupt", "", [])],
+    ids=["ours", "cell's"],
+)
+def test_a_run_interrupted_before_its_first_cell_is_marked_killed_too(tmp_path, monkeypatch, sign):
     def interrupted(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
+        raise sign
 
     monkeypatch.setattr("papermill.execute_notebook", interrupted)
     with pytest.raises(KeyboardInterrupt):

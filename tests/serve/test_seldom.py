@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from iris_nb.audit import AuditLog
 from iris_nb.schema import SCHEMA
+from iris_nb.tables import AuditError
 from iris_nb.upkeep import verify
 from iris_nb.watch import Report, keep
 from serve.body import Bodies
@@ -166,3 +167,23 @@ def test_a_cursor_that_is_none_is_refused_also_where_it_only_looks_like_one(clie
     answer = client.get("/predictions/history", params={"before": before})
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["field"] == "before"
+
+
+def test_a_log_that_fails_when_it_is_looked_at_says_why(home: Path):
+    service = Service(Settings(home=home))
+
+    class Full:
+        def append(self, entries: list[object]) -> None:
+            raise AuditError("The disk is full.")
+
+    service.engine.audit = Full()  # type: ignore[assignment]
+    service.engine.check_audit()
+    assert service.engine.audit_fault == "The disk is full."
+
+
+def test_a_champion_that_stays_refused_is_said_once(home: Path, caplog):
+    service = Service(Settings(home=home))
+    (home / "bundles" / "champion.json").write_text("{")
+    service.champion.check()
+    service.champion.check()
+    assert caplog.text.count("the champion is refused") == 1
