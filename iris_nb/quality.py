@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize
 from scipy.special import expit, logit
 from scipy.stats import norm
 
@@ -67,13 +68,22 @@ PRIOR = Calibrator(np.array([0.0, 1.0]), np.diag([1.0, 1.0]), 0)  # says what it
 
 def calibrate(confidence: ArrayLike, right: ArrayLike, prior: Calibrator = PRIOR) -> Calibrator:
     "Learn from labelled rows what confidence is worth: the most likely curve, and its covariance (Laplace 1774)."
-    X, y = prior.design(confidence), np.asarray(right, dtype=float)
-    beta, inverse = prior.beta.copy(), np.linalg.inv(prior.covariance)
-    for _ in range(25):  # Newton's steps; ten are enough, and those after them change nothing
+    X, y, inverse = prior.design(confidence), np.asarray(right, dtype=float), np.linalg.inv(prior.covariance)
+
+    def loss(beta: Floats) -> float:
+        z, away = X @ beta, beta - prior.beta
+        return float(np.logaddexp(0, z).sum() - y @ z + away @ inverse @ away / 2)
+
+    def slope(beta: Floats) -> Floats:
+        return np.asarray(X.T @ (expit(X @ beta) - y) + inverse @ (beta - prior.beta))
+
+    def curvature(beta: Floats) -> Floats:
         p = expit(X @ beta)
-        covariance = np.linalg.inv(inverse + (X * (p * (1 - p))[:, None]).T @ X)
-        beta = beta + covariance @ (X.T @ (y - p) - inverse @ (beta - prior.beta))
-    return Calibrator(beta, covariance, prior.rows + len(y))
+        return np.asarray(inverse + (X * (p * (1 - p))[:, None]).T @ X)
+
+    found = minimize(loss, prior.beta, jac=slope, hess=curvature, method="trust-exact", options={"gtol": 1e-8})
+    covariance = np.linalg.inv(curvature(found.x))
+    return Calibrator(np.asarray(found.x, float), np.asarray(covariance, float), prior.rows + len(y))
 
 # %% ../nbs/api/09_quality.ipynb #6cccbc32
 def pairs_of(scores: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:  # confidence, whether it was right
