@@ -144,3 +144,13 @@ def test_the_lights_lead_to_their_parts(visit, url):
     page = visit(url)
     page.locator(".light", has_text="Drift").click()
     expect(page.locator("#drift")).to_be_focused()
+
+
+def test_a_visitor_who_leaves_early_leaves_nothing_in_its_output(browser, url, home):
+    page = browser.new_page()
+    page.goto(url, wait_until="commit")
+    page.wait_for_selector(".panel")
+    page.close()
+    said = (home / "said").read_text()
+    assert "Traceback" not in said
+    assert "not trusted" not in said
