@@ -46,7 +46,7 @@ def audit() -> None:
 @audit.command("verify", epilog="Example: iris-nb audit verify --witness 120394:9f2c…")
 @click.option("--witness", metavar="HEAD", help="A head that was noted earlier, to hold the log to.")
 def verify_command(witness: str | None) -> None:
-    "Find the first row that was changed or removed; exit code 1 where there is one."
+    "Find the first row that was changed or removed. Exit code 1 where there is one."
     with open_log() as log:
         verdict = verify(log, witness)
     click.echo(f"{verdict}\nHead: {verdict.head}")

@@ -29,7 +29,7 @@ class Key:
 
 # %% ../nbs/api/11f_keys.ipynb #424a07eb
 def new_key(
-    name: str,  # who it is for, letters, digits and _; it appears in the log
+    name: str,  # who it is for; it appears in the log
 ) -> tuple[str, Key]:  # the secret for the caller, and what the service has to know of it
     "Draw a key."
     secret = f"iris_{secrets.token_urlsafe(32)}"
@@ -41,7 +41,8 @@ def new_key(
 def key(name: str) -> None:
     "Make an API key for the caller NAME."
     if not name.isidentifier():
-        raise click.BadParameter(f"{name!r} is not a plain name: use letters, digits and _.", param_hint="NAME")
+        why = f"{name!r} is not a plain name: use letters, digits and _, and begin with no digit."
+        raise click.BadParameter(why, param_hint="NAME")
     secret, known = new_key(name)
     click.echo(f"For the caller, shown only now:    X-API-Key: {secret}")
     click.echo(f"For the service, in IRIS_API_KEYS: {known}")

@@ -218,7 +218,7 @@ Examples:
   iris-nb score flowers.csv -o answers.csv
   iris-nb score flowers.parquet -o answers.parquet --bundle var/bundles/iris_lda-3
 \b
-Exit code 4 means: done, but some rows were faulty. They are in OUTPUT.faults.csv, with reasons.""")
+Exit code 4 means: done, but some rows were faulty. They are beside OUTPUT in answers.faults.csv, with reasons.""")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Where to, .csv or .parquet.")
 @click.option("--bundle", type=click.Path(path_type=Path), help="A bundle's folder; the champion if not given.")
