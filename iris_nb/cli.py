@@ -68,7 +68,7 @@ class Verbs(click.Group):
 # %% ../nbs/api/11_cli.ipynb #665709f5
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
              epilog="Exit codes: 0 done; 1 failed; 2 wrongly called; 3 the gate refused; "
-                    "4 done, with faulty rows set aside; 130 interrupted.")
+                    "4 done, with faulty rows set aside; 130 interrupted. Those of watch are its own.")
 @click.version_option(package_name="iris-nb", prog_name="iris-nb")
 def cli() -> None:
     """From a notebook to a logged prediction.

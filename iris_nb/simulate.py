@@ -191,7 +191,8 @@ Examples:
   iris-nb simulate --past 60 --drift any 1.5""")
 @click.option("--rate", default=10.0, show_default=True, help="Requests per second.")
 @click.option("--seconds", default=30.0, show_default=True, help="How long.")
-@click.option("--drift", nargs=2, type=(click.Choice((*SCHEMA.names, "any")), float), help="A feature, and sd.")
+@click.option("--drift", nargs=2, type=(click.Choice((*SCHEMA.names, "any")), float),
+              help="A feature (any: the seed picks one), and by how many sd.")
 @click.option("--onset", default=0.5, show_default=True, help="When the drift begins, as a share of the time.")
 @click.option("--labels", default=0.0, show_default=True, help="Share of rows whose true class comes in.")
 @click.option("--delay", default=5.0, show_default=True, help="Seconds until it does.")
