@@ -118,6 +118,32 @@ def test_an_interrupt_exits_with_130(capsys):
     assert end.value.code == 130
 
 
+def test_an_interrupt_that_python_drops_ends_the_program_all_the_same():
+    code = """
+import signal, time
+from iris_nb.cli import main
+class Dropped:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+main(lambda **options: Dropped() and time.sleep(60))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 130
+    assert done.stderr.strip() == "Interrupted."
+
+
+def test_what_else_python_drops_is_told_as_before():
+    code = """
+from iris_nb.cli import main
+class Fails:
+    def __del__(self):
+        raise ValueError("in a finaliser")
+main(lambda **options: Fails())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "ValueError: in a finaliser" in done.stderr
+
+
 def test_a_commands_exit_code_is_the_programs():
     with pytest.raises(SystemExit) as end:
         main(lambda **options: sys.exit(3))
