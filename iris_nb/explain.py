@@ -4,17 +4,18 @@
 
 # %% auto #0
 __all__ = ['Floats', 'Ask', 'ranks', 'log_odds', 'slopes', 'sampled', 'Pushes', 'pushes_of', 'neighbours', 'Flip', 'walks',
-           'smallest_flip', 'flip_sentence']
+           'smallest_flip', 'rounded_away', 'flip_sentence']
 
 # %% ../nbs/api/17_explain.ipynb #bf7318d5
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .schema import Schema
+from .schema import Feature, Schema
 
 # %% ../nbs/api/17_explain.ipynb #46dbfe84
 Floats = NDArray[np.float64]
@@ -125,11 +126,18 @@ def smallest_flip(ask: Ask, trained: Floats, row: Floats, schema: Schema, steps:
             found.append(Flip(schema.names[i], float(path[first, i]), schema.classes[answers[first]], float(far)))
     return min(found, key=lambda flip: flip.distance, default=None)
 
+# %% ../nbs/api/17_explain.ipynb #71c9e0b4
+def rounded_away(value: float, start: float, feature: Feature) -> float:
+    "`value` to three digits, no nearer to `start` than it was, and within the bounds of its feature."
+    rounding = ROUND_CEILING if value > start else ROUND_FLOOR
+    return min(max(float(Context(prec=3, rounding=rounding).create_decimal(str(value))), feature.low), feature.high)
+
 # %% ../nbs/api/17_explain.ipynb #7729b661
 def flip_sentence(flip: Flip | None, row: Mapping[str, float], schema: Schema) -> str:
     "The smallest change, as a sentence."
     if flip is None:
         return "No change of a single feature would change this answer."
     feature = next(f for f in schema.features if f.name == flip.feature)
-    return (f"With a {flip.feature.replace('_', ' ')} of {flip.value:.3g} {feature.unit} instead of "
-            f"{row[flip.feature]:.3g} {feature.unit} it would be {flip.answer}.")
+    value, unit = rounded_away(flip.value, row[flip.feature], feature), f" {feature.unit}".rstrip()
+    return (f"With a {flip.feature.replace('_', ' ')} of {value:g}{unit} instead of "
+            f"{row[flip.feature]:.3g}{unit} it would be {flip.answer}.")

@@ -23,8 +23,9 @@ from iris_nb.bundle import BundleError, disagreement, point_champion, read_bundl
 from iris_nb.chain import parse
 from iris_nb.cli import cli
 from iris_nb.dashboard import exposure, notebook_folder, voila_command
+from iris_nb.data import arrays, load
 from iris_nb.evidence import coefficients
-from iris_nb.explain import flip_sentence, slopes
+from iris_nb.explain import flip_sentence, slopes, smallest_flip
 from iris_nb.inspection import described
 from iris_nb.judged import service_state, up_light
 from iris_nb.look import row_of
@@ -180,6 +181,18 @@ def test_the_tracking_server_that_was_named_is_the_one_that_is_used(tmp_path):
 
 def test_without_a_change_that_turns_the_answer_it_is_said():
     assert flip_sentence(None, SCHEMA.example, SCHEMA).startswith("No change of a single feature")
+
+
+def test_the_change_that_is_named_turns_every_answer():
+    X, y = arrays(load())
+    model = build(candidate("lda")).fit(X, y)
+    for x in X:
+        flip = smallest_flip(model.predict_proba, X, x, SCHEMA)
+        sentence = flip_sentence(flip, dict(zip(SCHEMA.names, x, strict=True)), SCHEMA)
+        words = sentence.split()
+        changed = x.copy()
+        changed[SCHEMA.names.index(flip.feature)] = float(words[words.index("of") + 1])
+        assert SCHEMA.classes[model.predict_proba(changed[None]).argmax()] == flip.answer, sentence
 
 
 def test_a_model_that_is_certain_everywhere_has_no_slopes():
