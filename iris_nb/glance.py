@@ -70,12 +70,13 @@ class Glance:
     until: int
     count: int  # rows in the window, all versions
     traffic: pd.DataFrame  # columns `time` (start of a bucket) and `count`
-    rows: pd.DataFrame  # at most a few thousand, oldest first
+    rows: pd.DataFrame  # at most a few thousand, oldest first; of one version, where one was asked for
+    read: int | None = None  # rows that were read, of all versions; None where `rows` are all of them
 
     @property
     def is_whole(self) -> bool:
-        "Whether `rows` are all rows of the window."
-        return len(self.rows) == self.count
+        "Whether all rows of the window were read."
+        return (len(self.rows) if self.read is None else self.read) == self.count
 
 # %% ../nbs/api/07e_glance.ipynb #34f30cee
 def glance(
@@ -92,9 +93,10 @@ def glance(
     edges = [begin + (until - begin) * i // buckets for i in range(buckets + 1)]
     found = places(log, edges)
     starts = pd.to_datetime(pd.Series(edges[:-1], dtype="int64"), unit="us", utc=True)
-    rows = sample(log, found[0], found[-1], most)
-    rows = rows[rows["model_version"] == model] if model else rows
-    return Glance(begin, until, found[-1] - found[0], pd.DataFrame({"time": starts, "count": np.diff(found)}), rows)
+    read = sample(log, found[0], found[-1], most)
+    rows = read[read["model_version"] == model] if model else read
+    traffic = pd.DataFrame({"time": starts, "count": np.diff(found)})
+    return Glance(begin, until, found[-1] - found[0], traffic, rows, len(read))
 
 # %% ../nbs/api/07e_glance.ipynb #711306b7
 def versions(rows: pd.DataFrame) -> pd.DataFrame:  # columns: version, name, rows, first, last
