@@ -70,7 +70,8 @@ def backup_command(file: Path) -> None:
 
 # %% ../nbs/api/11g_auditing.ipynb #1d0620d0
 @audit.command("prune", epilog="Example: iris-nb audit prune --older-than 365 --yes")
-@click.option("--older-than", "days", type=click.FloatRange(min=0), required=True, metavar="DAYS", help="Age in days.")
+@click.option("--older-than", "days", type=click.FloatRange(0, 36500), required=True, metavar="DAYS",
+              help="Age in days.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def prune_command(days: float, yes: bool) -> None:
     "Remove the rows older than DAYS."

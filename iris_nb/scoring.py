@@ -190,6 +190,8 @@ def score(
     "Answer every row of a file; raises `ScoreError` where that can't be done."
     if target.suffix not in (".csv", ".parquet") or target.resolve() == source_path.resolve():
         raise ScoreError(f"{target} must be another file than the source, ending in .csv or .parquet.")
+    if target.is_dir() or not target.parent.is_dir():
+        raise ScoreError(f"{target} can't be written: it is a folder itself, or there is no folder {target.parent}.")
     source, tally, threads = open_source(source_path, predictor.schema), Tally(), os.cpu_count() or 1
     aside, names, seen = target.with_suffix(".faults.csv"), source.names, 0
     aside.unlink(missing_ok=True)

@@ -73,9 +73,12 @@ def open_source(path: Path, schema: Schema = SCHEMA) -> Source:
     try:
         source = open_csv(path) if path.suffix == ".csv" else open_parquet(path)
     except (OSError, ValueError) as error:
-        raise ScoreError(f"{path} can't be read: {error}") from error
+        why = "it is not UTF-8 text; save it as such" if isinstance(error, UnicodeDecodeError) else error
+        raise ScoreError(f"{path} can't be read: {why}") from error
     if missing := [name for name in schema.names if name not in source.names]:
         raise ScoreError(f"{path} has no column {', '.join(missing)}. It has {', '.join(source.names)}.")
+    if twice := sorted({name for name in source.names if source.names.count(name) > 1}):
+        raise ScoreError(f"{path} has more than one column {', '.join(map(repr, twice))}: keep one of each name.")
     if taken := [name for name in answer_names(schema) if name in source.names]:
         raise ScoreError(f"{path} has a column {', '.join(taken)} already: rename it, or score another file.")
     return source

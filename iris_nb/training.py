@@ -73,7 +73,7 @@ def train(texts: tuple[tuple[str, str], ...], quick: bool, unless_champion: bool
 
 # %% ../nbs/api/11b_training.ipynb #9bbc0b13
 @click.command(epilog="Example: iris-nb runs -n 5")
-@click.option("-n", "most", default=20, show_default=True, help="How many.")
+@click.option("-n", "most", type=click.IntRange(min=1), default=20, show_default=True, help="How many.")
 def runs(most: int) -> None:
     "List the latest runs, newest first."
     from iris_nb.tracking import connect

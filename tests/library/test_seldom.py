@@ -37,6 +37,7 @@ from iris_nb.predict import Predictor, conformal_threshold
 from iris_nb.quality import calibrate, expected
 from iris_nb.schema import SCHEMA
 from iris_nb.simulate import Story, poster, scenes
+from iris_nb.sources import ScoreError
 from iris_nb.up import answers
 
 FIRST = f"{SCHEMA.name}_test-1"
@@ -168,6 +169,46 @@ def test_a_file_without_faults_leaves_none_aside(home, tmp_path):
     assert done.exit_code == 0, done.output
     assert "1 rows answered" in done.output
     assert "aside" not in done.output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("runs", "-n", "-3"),
+        ("audit", "prune", "--older-than", "99999999", "--yes"),
+        ("simulate", "--past", "-5"),
+        ("simulate", "--rate", "-1"),
+        ("simulate", "--labels", "3"),
+        ("simulate", "--seed", "-1"),
+        ("simulate", "--url", "localhost:8000"),
+        ("simulate", "--url", "http://localhost:port"),
+    ],
+    ids=" ".join,
+)
+def test_a_number_or_address_that_makes_no_sense_is_refused(home, words):
+    done = run(*words)
+    assert done.exit_code == 2, done.output
+    assert "Invalid value for" in done.output
+    assert not (home / "audit.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("table", "target", "said"),
+    [
+        (",".join([*SCHEMA.names, "id", "id"]).encode() + b"\n", "out.csv", "more than one column 'id'"),
+        ("caf\xe9\n".encode("latin-1"), "out.csv", "not UTF-8"),
+        (",".join(SCHEMA.names).encode(), "nowhere/out.csv", "no folder"),
+        (",".join(SCHEMA.names).encode(), "folder.csv", "a folder itself"),
+    ],
+    ids=["a name twice", "not utf-8", "no folder", "a folder"],
+)
+def test_what_can_not_be_scored_is_said_before_the_first_row(home, table, target, said):
+    (home / "folder.csv").mkdir()
+    (home / "in.csv").write_bytes(table)
+    done = run("score", str(home / "in.csv"), "-o", str(home / target), "--quiet")
+    assert done.exit_code == 1
+    assert isinstance(done.exception, ScoreError)
+    assert said in str(done.exception)
 
 
 def test_the_tracking_server_that_was_named_is_the_one_that_is_used(tmp_path):
