@@ -87,6 +87,8 @@ def complain(error: BaseException) -> int:  # the exit code
         return 130
     ours = type(error).__module__.startswith(("iris_nb", "serve"))
     text = str(error) if ours else f"That was not foreseen: {type(error).__name__}: {error}"
+    if isinstance(error, OSError) and error.filename:
+        text = f"{error.filename} can't be used: {error.strerror}. IRIS_HOME says where everything is kept."
     click.echo(f"Error: {text}", err=True)
     if not ours:
         click.echo("Set IRIS_DEBUG=1 to see the whole story.", err=True)

@@ -21,7 +21,7 @@ from click.testing import CliRunner
 from iris_nb.board import lead, what_if
 from iris_nb.bundle import BundleError, disagreement, point_champion, read_bundle, write_bundle
 from iris_nb.chain import parse
-from iris_nb.cli import cli
+from iris_nb.cli import cli, main
 from iris_nb.dashboard import exposure, notebook_folder, voila_command
 from iris_nb.data import arrays, load
 from iris_nb.evidence import coefficients
@@ -209,6 +209,16 @@ def test_what_can_not_be_scored_is_said_before_the_first_row(home, table, target
     assert done.exit_code == 1
     assert isinstance(done.exception, ScoreError)
     assert said in str(done.exception)
+
+
+@pytest.mark.parametrize("verb", ["runs", "rollback", "watch"])
+def test_a_home_that_is_a_file_is_named(tmp_path, monkeypatch, capsys, verb):
+    (tmp_path / "notes.txt").write_text("no folder")
+    monkeypatch.setenv("IRIS_HOME", str(tmp_path / "notes.txt"))
+    with pytest.raises(SystemExit) as end:
+        main(lambda **options: cli([verb], **options))
+    assert end.value.code == 1
+    assert f"Error: {tmp_path}/notes.txt" in capsys.readouterr().err
 
 
 def test_the_tracking_server_that_was_named_is_the_one_that_is_used(tmp_path):
