@@ -92,7 +92,8 @@ def neighbours(trained: Floats, labels: list[str], row: Floats, schema: Schema, 
     far = np.sqrt((((trained - row) / scale) ** 2).sum(axis=1))
     near = np.argsort(far, kind="stable")[:most]
     frame = pd.DataFrame(trained[near], columns=list(schema.names))
-    return frame.assign(**{schema.target: [labels[i] for i in near], "distance": far[near]})
+    frame[schema.target] = [labels[i] for i in near]
+    return frame.assign(distance=far[near])
 
 # %% ../nbs/api/17_explain.ipynb #fa482793
 @dataclass(frozen=True)
