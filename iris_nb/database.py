@@ -36,7 +36,7 @@ Sync = Literal["full", "normal"]
 def connect(path: Path, sync: Sync, read_only: bool, patience: float) -> sqlite3.Connection:
     "A connection to a SQLite file that must exist, waiting at most `patience` seconds for other writers."
     address = f"file:{quote(str(path))}?mode={'ro' if read_only else 'rw'}"
-    connection = sqlite3.connect(address, patience, uri=True, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(address, uri=True, timeout=patience, isolation_level=None, check_same_thread=False)
     settings = [f"synchronous={sync}", "wal_autocheckpoint=2000", "journal_size_limit=67108864"]
     try:
         for setting in ["query_only=on"] if read_only else ["journal_mode=wal", *settings]:
