@@ -40,7 +40,7 @@ COMPLAINTS = {
     "unique": "refused a row whose id it holds already",
     "not null": "refused a row with a missing value, or one that is not a number",
     "permission": "can't be opened: its file or folder may not be used by this user",
-    "connection": "can't be reached: is its server running, and are name and password right?",
+    "connection": "can't be reached: see whether its server runs, and whether name and password are right",
 }
 
 # %% ../nbs/api/07a_tables.ipynb #703aee9b

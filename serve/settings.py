@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from iris_nb.home import ADDRESS, is_address
 from iris_nb.keys import Key
 
 
@@ -46,6 +47,12 @@ def listed(text: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in text.split(",") if item.strip())
 
 
+def address(text: str) -> str:
+    if not is_address(text):
+        raise ValueError(ADDRESS)
+    return text
+
+
 def keys(text: str) -> tuple[Key, ...]:
     pairs = [item.partition(":") for item in listed(text)]
     if not all(name and len(digest) == 64 and set(digest) <= set("0123456789abcdef") for name, _, digest in pairs):
@@ -66,7 +73,7 @@ class Settings:
     host: str = setting("127.0.0.1", "address to listen on")
     port: int = setting(8000, "port to listen on", number(int, 1, 65535))
     workers: int = setting(1, "processes that answer", number(int, 1, 64))
-    database_url: str = setting("", "where the audit log is; by default audit.db in the home folder")
+    database_url: str = setting("", "where the audit log is; by default audit.db in the home folder", address)
     audit_sync: Literal["full", "normal"] = setting(
         "full", "full: on disk; normal: survives a kill", words("full", "normal")
     )
@@ -121,7 +128,7 @@ class Settings:
                 try:
                     found[f.name] = f.metadata["read"](text)
                 except ValueError as expected:
-                    shown = "its value" if f.name == "api_keys" else repr(text)
+                    shown = "its value" if f.name in ("api_keys", "database_url") else repr(text)
                     faults.append(f"{name}: expected {expected}, got {shown}")
         if faults:
             raise SettingsError("\n".join(faults))

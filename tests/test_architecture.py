@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "scoring": {"home", "bundle", "predict", "sources"},
     "chain": set(),
     "tables": {"schema", "chain"},
-    "database": {"tables"},
+    "database": {"home", "tables"},
     "tally": set(),
     "history": {"schema", "tables", "tally"},
     "inserting": set(),

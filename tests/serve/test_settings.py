@@ -71,3 +71,10 @@ def test_listening_beyond_this_machine_needs_keys_or_a_word(host):
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
 def test_this_machine_may_call_without_a_key(host):
     assert Settings.from_env({"IRIS_HOST": host}).loopback
+
+
+@pytest.mark.parametrize("kind", ["mysql", "nonsense", "postgresql+asyncpg", ""])
+def test_a_database_that_the_log_cannot_be_in_is_refused_and_its_password_not_repeated(kind):
+    with pytest.raises(SettingsError, match="IRIS_DATABASE_URL: expected a path, or an address") as caught:
+        Settings.from_env({"IRIS_DATABASE_URL": f"{kind}://iris:pass-word@db/iris"})
+    assert "pass-word" not in str(caught.value)
