@@ -66,7 +66,7 @@ COPY nbs/dashboard nbs/dashboard
 ENV IRIS_DASHBOARD_HOST=0.0.0.0 IRIS_DASHBOARD_PORT=8866
 EXPOSE 8866
 HEALTHCHECK --interval=30s --timeout=10s --start-period=30s CMD ["answers", "IRIS_DASHBOARD_PORT", "/voila/static/favicon.ico"]
-CMD ["python", "-m", "iris_nb.dashboard"]
+CMD ["python", "-m", "iris_nb.run.servers"]
 
 FROM base AS train
 COPY --from=train-files /opt/iris /opt/iris

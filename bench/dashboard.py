@@ -2,7 +2,7 @@
 
     .venv/bin/python bench/dashboard.py [--rows 0 10000 1000000 10000000] [--times 3] [--logs FOLDER] [--out FILE]
 
-Writes bench/dashboard.csv, which nbs/api/14b_panels.ipynb shows: run that notebook again afterwards.
+Writes bench/dashboard.csv, which nbs/api/dashboard/01_widgets.ipynb shows: run that notebook again afterwards.
 
 For each size a log of the last day is filled with rows that were drawn around the training sample and answered by the
 champion. Then the dashboard is started as `make dashboard` starts it, and as soon as its preheated kernel has come to
@@ -36,10 +36,10 @@ import numpy as np
 from playwright.sync_api import Browser, Page, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from iris_nb.audit import AuditLog, Entry  # noqa: E402
+from iris_nb.audit.log import AuditLog, Entry  # noqa: E402
 from iris_nb.bundle import champion  # noqa: E402
-from iris_nb.home import home_folder  # noqa: E402
-from iris_nb.predict import Predictor  # noqa: E402
+from iris_nb.config import home_folder  # noqa: E402
+from iris_nb.predict.predictor import Predictor  # noqa: E402
 from iris_nb.schema import SCHEMA  # noqa: E402
 from tests.browser import ARGUMENTS, find  # noqa: E402
 from tests.dashboard.conftest import free_port  # noqa: E402
@@ -180,7 +180,7 @@ def ours(browser: Browser, home: Path, times: int) -> tuple[float, float, float]
     port, out = free_port(), home / "dashboard.out"
     environ = {"IRIS_HOME": str(home), "IRIS_DASHBOARD_PORT": str(port), "IRIS_PORT": str(free_port())}
     visits, memory = [], 0.0
-    with running([sys.executable, "-m", "iris_nb.dashboard"], environ, out) as program:
+    with running([sys.executable, "-m", "iris_nb.run.servers"], environ, out) as program:
         for i in range(times):
             at_rest(program.pid, i + 1)
             visits.append(visit(browser, f"http://127.0.0.1:{port}/", filled))

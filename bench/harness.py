@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from iris_nb.schema import SCHEMA
+from iris_nb.table import SCHEMA
 
 ROOT = Path(__file__).parents[1]
 CORES = sorted(os.sched_getaffinity(0))
@@ -157,8 +157,8 @@ def median(found: Sequence[Heard]) -> Heard:
 def make_home(folder: Path) -> Path:
     "A home with a champion: the plainest candidate, trained here."
     from iris_nb.bundle import Card, point_champion, write_bundle
-    from iris_nb.data import arrays, load
-    from iris_nb.model import build, candidate, to_onnx
+    from iris_nb.train.data import arrays, load
+    from iris_nb.train.candidates import build, candidate, to_onnx
 
     X, y = arrays(load())
     fitted = build(candidate("logistic_regression")).fit(X, y)

@@ -16,9 +16,9 @@ import time
 from collections.abc import Callable
 from itertools import count
 
-from iris_nb.audit import AuditLog, Entry
-from iris_nb.schema import SCHEMA
-from iris_nb.upkeep import verify
+from iris_nb.audit.log import AuditLog, Entry
+from iris_nb.table import SCHEMA
+from iris_nb.audit.maintenance import verify
 
 START = 1_777_636_800_000_000
 numbers, requests = count(), count()

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.harness import Heard, Server, call, make_home, median, memory, named, ours, rows, running
-from iris_nb.schema import SCHEMA
+from iris_nb.table import SCHEMA
 
 HERE = Path(__file__).parent / "peers"
 CACHE = Path.home() / ".cache" / "iris-nb-bench"

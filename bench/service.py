@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from bench.harness import CORES, call, make_home, memory, named, ours, running
-from iris_nb.audit import AuditLog
+from iris_nb.audit.log import AuditLog
 
 TITLES = ("", "requests/s", "rows/s", "p50 ms", "p99 ms")
 

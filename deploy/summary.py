@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 from iris_nb.bundle import Card, champion, read_bundle
-from iris_nb.home import home_folder
-from iris_nb.tracking import Run, Tracker, connect, runs, tags_of
+from iris_nb.config import home_folder
+from iris_nb.train.tracking import Run, Tracker, connect, runs, tags_of
 
 
 def cards(home: Path) -> dict[str, Card]:

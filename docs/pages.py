@@ -53,7 +53,7 @@ def notebooks() -> list[Path]:
 
 
 def html_name(path: Path) -> str:
-    "The page of a notebook or another source, below the site's root: api/07a_tables.ipynb is api/tables.html."
+    "The page of a notebook or another source, below the site's root: api/audit/01_migrations.ipynb is api/tables.html."
     return (path.parent / re.sub(r"^\d+[a-z]*_", "", path.stem)).with_suffix(".html").as_posix()
 
 

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from iris_nb.bundle import BundleError, champion, roll_back
-from iris_nb.predict import Predictor
+from iris_nb.predict.predictor import Predictor
 from serve.engine import Engine
 from serve.errors import without_places
 

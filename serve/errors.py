@@ -11,9 +11,9 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi import ResponseSpec
 
-from iris_nb.audit import AuditConflict, AuditMissing
+from iris_nb.audit.log import AuditConflict, AuditMissing
 from iris_nb.bundle import BundleError
-from iris_nb.tables import AuditError
+from iris_nb.audit.migrations import AuditError
 from serve.wire import Fault, Problem
 
 MEDIA_TYPE = "application/problem+json"

@@ -9,7 +9,8 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from iris_nb.schema import SCHEMA, faults_of, shown
+from iris_nb.schema import faults_of, shown
+from iris_nb.table import SCHEMA
 from serve.errors import InvalidInput
 from serve.wire import BadRow, Batch, Fault, Row
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from iris_nb.home import ADDRESS, is_address
+from iris_nb.config import ADDRESS, is_address
 from iris_nb.keys import Key
 
 

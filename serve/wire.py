@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, defstruct, structs
 
-from iris_nb.schema import SCHEMA, Feature, Schema
+from iris_nb.schema import Feature, Schema
+from iris_nb.table import SCHEMA
 
 
 def column(feature: Feature) -> Any:

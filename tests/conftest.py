@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from iris_nb.bundle import Card, point_champion, write_bundle
-from iris_nb.schema import SCHEMA
+from iris_nb.table import SCHEMA
 
 pytest_plugins = ["tests.browsing"]
 # How long an example takes depends on the machine and its mood, and on whether coverage looks on.

@@ -8,7 +8,7 @@ from random import SystemRandom
 
 import httpx
 
-from iris_nb.up import is_taken
+from iris_nb.run.programs import is_taken
 from tests.waiting import wait_until
 
 #: Below the ports that the system gives to whoever calls out, so that none is taken while its program starts.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from iris_nb.schema import SCHEMA
+from iris_nb.table import SCHEMA
 
 ROOT = Path(__file__).parents[1]
 LIBRARY = sorted(p for p in (ROOT / "iris_nb").glob("*.py") if not p.name.startswith("_"))

@@ -16,7 +16,7 @@ ASK_THE_SERVICE = """
 import json, sys
 from pathlib import Path
 from litestar.testing import TestClient
-from iris_nb.schema import SCHEMA
+from iris_nb.table import SCHEMA
 from serve.app import create_app
 from serve.settings import Settings
 with TestClient(create_app(Settings(home=Path(sys.argv[1])))) as client:

@@ -60,9 +60,9 @@ class Stage:
         from datetime import UTC, datetime
 
         from iris_nb.bundle import Card, point_champion, write_bundle
-        from iris_nb.data import arrays, load
-        from iris_nb.model import build, candidate, to_onnx
-        from iris_nb.schema import SCHEMA
+        from iris_nb.train.data import arrays, load
+        from iris_nb.train.candidates import build, candidate, to_onnx
+        from iris_nb.table import SCHEMA
 
         X, y = arrays(load())
         fitted = build(candidate(name)).fit(X, y)

@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.json import schema_components
 
 import iris_nb
-from iris_nb.schema import SCHEMA
+from iris_nb.table import SCHEMA
 from serve import wire
 from serve.errors import Unknown
 

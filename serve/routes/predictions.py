@@ -8,7 +8,7 @@ from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, Parameter
 
-from iris_nb.history import Window
+from iris_nb.audit.history import Window
 from serve import wire
 from serve.auth import MAY_NEED_KEY, needs_key
 from serve.door import Ask

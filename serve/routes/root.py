@@ -4,7 +4,7 @@ from litestar import Router, get
 from litestar.di import NamedDependency
 
 import iris_nb
-from iris_nb.schema import SCHEMA
+from iris_nb.table import SCHEMA
 from serve import wire
 from serve.service import Service
 

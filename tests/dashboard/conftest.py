@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import uuid_utils
 
-from iris_nb.audit import AuditLog, Entry
+from iris_nb.audit.log import AuditLog, Entry
 from iris_nb.bundle import champion
-from iris_nb.predict import Predictor
-from iris_nb.schema import SCHEMA
-from iris_nb.tables import ids_of
+from iris_nb.predict.predictor import Predictor
+from iris_nb.table import SCHEMA
+from iris_nb.audit.migrations import ids_of
 from tests.running import free_port, running
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +37,7 @@ def shown(home: Path, **environ: str) -> Iterator[str]:
     "The dashboard of a home folder, as `make dashboard` starts it; yields its address."
     port = free_port()
     settings = {"IRIS_HOME": str(home), "IRIS_DASHBOARD_PORT": str(port), "PYTHONPATH": str(ROOT), **environ}
-    command, url = [sys.executable, "-m", "iris_nb.dashboard"], f"http://127.0.0.1:{port}"
+    command, url = [sys.executable, "-m", "iris_nb.run.servers"], f"http://127.0.0.1:{port}"
     with running(command, f"{url}/voila/static/voila.js", home / "said", {**os.environ, **settings}, ROOT):
         yield f"{url}/"
 

@@ -7,7 +7,7 @@ import urllib.request
 import pytest
 from playwright.sync_api import expect
 
-from iris_nb.schema import SCHEMA
+from iris_nb.table import SCHEMA
 
 pytestmark = pytest.mark.browser
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from iris_nb.schema import SCHEMA
+from iris_nb.table import SCHEMA
 from tests.serve.live import Live
 
 pytestmark = pytest.mark.browser

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from builder import ROOT, USER, ImageError, NoEngineError, Process, Tool, tool
 
-from iris_nb.schema import SCHEMA
+from iris_nb.table import SCHEMA
 
 MOST_MIB = 220
 #: What the service's image must not hold: distributions, programs, places that its user may write to.

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from iris_nb.bundle import champion, read_bundle
-from iris_nb.schema import SCHEMA
+from iris_nb.table import SCHEMA
 from tests.conftest import MakeBundle
 from tests.running import free_port, running
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import yaml
 
-from iris_nb.schema import SCHEMA
+from iris_nb.table import SCHEMA
 from tests.conftest import MakeBundle
 from tests.running import free_port, running
 from tests.serve.live import Live

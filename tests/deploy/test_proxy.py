@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from iris_nb.schema import SCHEMA
+from iris_nb.table import SCHEMA
 from tests.running import free_port, running
 from tests.serve.live import Live
 from tests.waiting import wait_until

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from iris_nb.schema import SCHEMA
+from iris_nb.table import SCHEMA
 from tests.deploy.tools import find
 from tests.running import free_port, running
 
@@ -77,8 +77,8 @@ import sys
 from pathlib import Path
 
 from iris_nb.bundle import champion
-from iris_nb.predict import Predictor
-from iris_nb.schema import SCHEMA
+from iris_nb.predict.predictor import Predictor
+from iris_nb.table import SCHEMA
 
 print(Predictor.load(champion(Path(sys.argv[1]))).predict([SCHEMA.example])[0].label)
 """

@@ -14,13 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, inspect, select, text, update
 
-from iris_nb.audit import AuditConflict, AuditError, AuditLog, AuditMissing, Entry
-from iris_nb.chain import checks_of, link, pack
-from iris_nb.database import alone, open_engine, place_of
-from iris_nb.history import Window
-from iris_nb.schema import SCHEMA, Feature, Schema
-from iris_nb.tables import MIGRATIONS, ids_of, migrate, taken
-from iris_nb.upkeep import backup, cut, export, prune, verify
+from iris_nb.audit.log import AuditConflict, AuditError, AuditLog, AuditMissing, Entry
+from iris_nb.audit.chain import checks_of, link, pack
+from iris_nb.audit.connection import alone, open_engine, place_of
+from iris_nb.audit.history import Window
+from iris_nb.schema import Feature, Schema
+from iris_nb.table import SCHEMA
+from iris_nb.audit.migrations import MIGRATIONS, ids_of, migrate, taken
+from iris_nb.audit.maintenance import backup, cut, export, prune, verify
 
 ROOT = Path(__file__).parents[2]
 NOON = 1_777_636_800_000_000  # 2026-05-01 12:00 UTC, in microseconds
@@ -147,7 +148,7 @@ def test_programs_that_start_together_on_a_blank_log_do_not_quarrel(place):
     code = """if True:
         import sys
         from tests.library.test_audit import entries
-        from iris_nb.audit import AuditLog
+        from iris_nb.audit.log import AuditLog
         number = int(sys.argv[2])
         with AuditLog.open(sys.argv[1]) as log:
             for start in range(number * 1000, number * 1000 + 100, 10):
@@ -353,7 +354,7 @@ KILLED = """if True:
     import sys
     from itertools import count
     from tests.library.test_audit import entries
-    from iris_nb.audit import AuditLog
+    from iris_nb.audit.log import AuditLog
     log = AuditLog.open(sys.argv[1], sync=sys.argv[2])
     for group in count():
         log.append(entries(group * 50 + 50, group * 50))
@@ -409,7 +410,7 @@ def test_a_log_that_was_removed_is_an_error_until_it_is_back(tmp_path):
 LIMITED = """if True:
     import resource, signal, sys
     from tests.library.test_audit import entries
-    from iris_nb.audit import AuditError, AuditLog
+    from iris_nb.audit.log import AuditError, AuditLog
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     with AuditLog.open(sys.argv[1]) as log:
         log.append(entries(10))
@@ -557,7 +558,7 @@ def test_a_window_means_the_same_rows_in_pages_and_in_figures(log, window):
 
 @pytest.mark.parametrize("version", ["1", "2", "9"])
 def test_a_filtered_page_looks_at_so_many_rows_and_the_search_goes_on(log, monkeypatch, version):
-    monkeypatch.setattr("iris_nb.history.LOOKS", (3, 4))
+    monkeypatch.setattr("iris_nb.audit.history.LOOKS", (3, 4))
     log.append(entries(100))
     seen, sizes, page = [], [], log.history(limit=4, model_version=version)
     while True:
@@ -903,7 +904,7 @@ def test_an_export_that_fails_leaves_the_old_one(log, tmp_path):
 
 
 def test_nothing_heavy_is_loaded_with_the_log():
-    code = "import sys, iris_nb.audit, iris_nb.upkeep; print(*{m.split('.')[0] for m in sys.modules})"
+    code = "import sys, iris_nb.audit.log, iris_nb.audit.maintenance; print(*{m.split('.')[0] for m in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not {"pandas", "pyarrow", "numpy", "litestar", "mlflow"} & set(loaded.stdout.split())
 

@@ -15,11 +15,11 @@ from sklearn.model_selection import RepeatedStratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from iris_nb.conformal import coverage
-from iris_nb.data import arrays, load, split
-from iris_nb.evaluate import cross_validate, cut, estimate, fold_scores, measures, select, share, standard_error, table
-from iris_nb.gate import Facts, from_json, judge, to_json
-from iris_nb.model import CANDIDATES, build, candidate
+from iris_nb.train.conformal import coverage
+from iris_nb.train.data import arrays, load, split
+from iris_nb.train.evaluate import cross_validate, cut, estimate, fold_scores, measures, select, share, standard_error, table
+from iris_nb.train.gate import Facts, from_json, judge, to_json
+from iris_nb.train.candidates import CANDIDATES, build, candidate
 
 X, Y = arrays(load())
 LESSONS = Path(__file__).parents[2] / "nbs" / "api"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from iris_nb.tally import percentile
+from iris_nb.audit.history import percentile
 
 
 @pytest.mark.parametrize("share", [0.5, 0.95])

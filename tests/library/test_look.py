@@ -6,13 +6,13 @@ import time
 import numpy as np
 import pytest
 
-from iris_nb import board, judged, look, one
-from iris_nb.audit import AuditLog, Entry
+from iris_nb.dashboard import model_health, prediction, snapshot, traffic
+from iris_nb.audit.log import AuditLog, Entry
 from iris_nb.bundle import champion
-from iris_nb.page import View
-from iris_nb.predict import Predictor
-from iris_nb.schema import SCHEMA
-from iris_nb.tables import AuditError
+from iris_nb.dashboard.page import View
+from iris_nb.predict.predictor import Predictor
+from iris_nb.table import SCHEMA
+from iris_nb.audit.migrations import AuditError
 
 HOUR = 3_600_000_000
 
@@ -49,22 +49,22 @@ def write(tmp_path, predictor):
 
 def shown(url, home, predictor, view=View()):  # noqa: B008
     "Every part of the page, as pieces by name."
-    found = look.look(url, view, time.time_ns() // 1000)
-    verdicts = look.judge(found, predictor)
-    made = {name: make() for name, make in look.parts(found, predictor, verdicts, None, home, "http://here").items()}
-    lights = look.lights(found, predictor, verdicts, None, "http://here")
-    return made, lights, board.rows_table(found.page.rows, "Rows")
+    found = snapshot.look(url, view, time.time_ns() // 1000)
+    verdicts = snapshot.judge(found, predictor)
+    made = {name: make() for name, make in snapshot.parts(found, predictor, verdicts, None, home, "http://here").items()}
+    lights = snapshot.lights(found, predictor, verdicts, None, "http://here")
+    return made, lights, traffic.rows_table(found.page.rows, "Rows")
 
 
 def test_a_log_that_is_not_there(tmp_path):
     with pytest.raises(AuditError, match="no audit log"):
-        look.look(str(tmp_path / "audit.db"), View(), 0)
+        snapshot.look(str(tmp_path / "audit.db"), View(), 0)
 
 
 def test_a_log_that_is_no_log(tmp_path):
     (tmp_path / "audit.db").write_text("not a database, whatever its name says" * 100)
     with pytest.raises(AuditError):
-        look.look(str(tmp_path / "audit.db"), View(), 0)
+        snapshot.look(str(tmp_path / "audit.db"), View(), 0)
 
 
 def test_a_log_that_is_locked(write, tmp_path):
@@ -74,7 +74,7 @@ def test_a_log_that_is_locked(write, tmp_path):
     other.execute("BEGIN EXCLUSIVE")
     try:
         with pytest.raises(AuditError):
-            look.look(url, View(), time.time_ns() // 1000)
+            snapshot.look(url, View(), time.time_ns() // 1000)
     finally:
         other.close()
 
@@ -109,7 +109,7 @@ def test_no_champion(write, tmp_path):
     assert "no champion" in made["quality"][0]
     assert "make train" in made["models"][0]
     assert "unknown" in lights
-    assert "Pick a row" in one.one_part(None, None, "")[0]
+    assert "Pick a row" in prediction.one_part(None, None, "")[0]
 
 
 def test_rows_of_two_versions(write, tmp_path, predictor):
@@ -129,10 +129,10 @@ def test_a_window_without_rows(write, tmp_path, predictor):
 
 def test_what_a_caller_sent_is_never_html(predictor):
     row = {"id": "<script>", "time": 0, "label": "<b>", "confidence": 1.0, "duration_ms": 1.0, "model_version": "<i>"}
-    table = board.rows_table([{**row, **SCHEMA.example}], "Rows")
+    table = traffic.rows_table([{**row, **SCHEMA.example}], "Rows")
     assert not [tag for tag in ("<script>", "<b>", "<i>") if tag in table]
 
 
 def test_a_service_that_does_not_answer_is_said_to_be_down():
-    assert judged.service_state("http://127.0.0.1:9") is None
-    assert "alarm" in judged.up_light(None, "http://127.0.0.1:9")
+    assert model_health.service_state("http://127.0.0.1:9") is None
+    assert "alarm" in model_health.up_light(None, "http://127.0.0.1:9")

@@ -7,10 +7,10 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.pipeline import make_pipeline
 
 from iris_nb.bundle import open_session, run_session
-from iris_nb.data import arrays, load
-from iris_nb.model import CANDIDATES, ModelError, build, candidate, parity_fault, random_rows, to_onnx
-from iris_nb.schema import SCHEMA
-from iris_nb.trees import forest_trees
+from iris_nb.train.data import arrays, load
+from iris_nb.train.candidates import CANDIDATES, ModelError, build, candidate, parity_fault, random_rows, to_onnx
+from iris_nb.table import SCHEMA
+from iris_nb.train.trees import forest_trees
 
 X, Y = arrays(load())
 ROWS = np.vstack([X, random_rows()])
@@ -74,7 +74,7 @@ def test_a_model_without_an_onnx_form_is_refused_with_a_sentence():
 def test_a_model_that_answers_differently_is_refused_with_numbers(monkeypatch):
     first, second = (build(candidate(name)).fit(X, Y) for name in ("lda", "qda"))
     onnx = to_onnx(second)
-    monkeypatch.setattr("iris_nb.model.to_onnx", lambda fitted, schema: onnx)
+    monkeypatch.setattr("iris_nb.train.candidates.to_onnx", lambda fitted, schema: onnx)
     assert "get another class and probabilities differ by up to" in parity_fault(first, ROWS)
 
 

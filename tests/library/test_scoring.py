@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from iris_nb.bundle import champion
-from iris_nb.predict import Predictor
-from iris_nb.schema import SCHEMA, fault_of, faults_of
-from iris_nb.scoring import SET_ASIDE, score, score_command
-from iris_nb.sources import ScoreError, fit_rows, numbers, open_source
+from iris_nb.predict.predictor import Predictor
+from iris_nb.schema import fault_of, faults_of
+from iris_nb.table import SCHEMA
+from iris_nb.predict.batch import SET_ASIDE, score, score_command
+from iris_nb.predict.batch import ScoreError, fit_rows, numbers, open_source
 
 NAMES = list(SCHEMA.names)
 

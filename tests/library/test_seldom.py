@@ -18,27 +18,27 @@ import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
-from iris_nb.board import lead, what_if
+from iris_nb.dashboard.traffic import lead, what_if
 from iris_nb.bundle import BundleError, disagreement, point_champion, read_bundle, write_bundle
-from iris_nb.chain import parse
+from iris_nb.audit.chain import parse
 from iris_nb.cli import cli, main
-from iris_nb.dashboard import exposure, notebook_folder, voila_command
-from iris_nb.data import arrays, load
-from iris_nb.evidence import coefficients
-from iris_nb.explain import flip_sentence, slopes, smallest_flip
-from iris_nb.inspection import described
-from iris_nb.judged import service_state, up_light
-from iris_nb.look import row_of
-from iris_nb.model import build, candidate
-from iris_nb.one import reason_in
-from iris_nb.page import offer
-from iris_nb.panels import filled
-from iris_nb.predict import Predictor, conformal_threshold
-from iris_nb.quality import calibrate, expected
-from iris_nb.schema import SCHEMA
-from iris_nb.simulate import Story, poster, scenes
-from iris_nb.sources import ScoreError
-from iris_nb.up import answers
+from iris_nb.run.servers import exposure, notebook_folder, voila_command
+from iris_nb.train.data import arrays, load
+from iris_nb.train.evidence import coefficients
+from iris_nb.predict.explain import flip_sentence, slopes, smallest_flip
+from iris_nb.predict.commands import described
+from iris_nb.dashboard.model_health import service_state, up_light
+from iris_nb.dashboard.snapshot import row_of
+from iris_nb.train.candidates import build, candidate
+from iris_nb.dashboard.prediction import reason_in
+from iris_nb.dashboard.page import offer
+from iris_nb.dashboard.widgets import filled
+from iris_nb.predict.predictor import Predictor, conformal_threshold
+from iris_nb.monitor.quality import calibrate, expected
+from iris_nb.table import SCHEMA
+from iris_nb.run.simulate import Story, poster, scenes
+from iris_nb.predict.batch import ScoreError
+from iris_nb.run.programs import answers
 
 FIRST = f"{SCHEMA.name}_test-1"
 
@@ -146,7 +146,7 @@ def test_the_page_is_looked_for_in_the_clone_and_opened_where_it_is_said(tmp_pat
     command = voila_command(tmp_path, {"IRIS_DASHBOARD_HOST": "0.0.0.0"})
     assert "--Voila.ip=0.0.0.0" in command
     assert "IRIS_DASHBOARD_TOKEN" in exposure({"IRIS_DASHBOARD_HOST": "0.0.0.0"})
-    monkeypatch.setattr("iris_nb.dashboard.iris_nb.__file__", str(tmp_path / "iris_nb" / "__init__.py"))
+    monkeypatch.setattr("iris_nb.run.servers.iris_nb.__file__", str(tmp_path / "iris_nb" / "__init__.py"))
     with pytest.raises(Exception, match="start this in a clone"):
         notebook_folder(tmp_path)
 
@@ -353,7 +353,7 @@ def test_a_port_that_is_no_number_is_one_sentence(home, monkeypatch, verb):
 
 def test_where_the_first_training_fails_nothing_is_started(tmp_path, monkeypatch):
     monkeypatch.setenv("IRIS_HOME", str(tmp_path))
-    monkeypatch.setattr("iris_nb.up.port_faults", lambda wanted: [])
+    monkeypatch.setattr("iris_nb.run.programs.port_faults", lambda wanted: [])
     failed = subprocess.CompletedProcess([], 3)
-    monkeypatch.setattr("iris_nb.up.subprocess.run", lambda *words, **options: failed)
+    monkeypatch.setattr("iris_nb.run.programs.subprocess.run", lambda *words, **options: failed)
     assert run("up", "serve").exit_code == 3

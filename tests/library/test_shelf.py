@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from iris_nb.bundle import point_champion, roll_back
-from iris_nb.shelf import shelf, shelf_table
+from iris_nb.dashboard.models import shelf, shelf_table
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import sys
 import mlflow
 import pytest
 
-from iris_nb.schema import SCHEMA
-from iris_nb.tracking import connect, finish, keep, kept, runs, start
-from iris_nb.up import Program, announce
+from iris_nb.table import SCHEMA
+from iris_nb.train.tracking import connect, finish, keep, kept, runs, start
+from iris_nb.run.programs import Program, announce
 from tests.running import free_port
 
 # MLflow 3.17 asks SQLAlchemy 2.1 for a way of loading that it deprecates.
@@ -37,7 +37,7 @@ def server(tmp_path_factory):
     home = tmp_path_factory.mktemp("server")
     port = free_port()
     environ = {**os.environ, "IRIS_HOME": str(home), "IRIS_MLFLOW_PORT": str(port)}
-    process = subprocess.Popen([sys.executable, "-W", "ignore", "-m", "iris_nb.mlflow_pages"], env=environ)
+    process = subprocess.Popen([sys.executable, "-W", "ignore", "-m", "iris_nb.run.mlflow_pages"], env=environ)
     program = Program("mlflow", "MLflow", "IRIS_MLFLOW_PORT", port)
     assert announce([program])
     yield program.url

@@ -6,11 +6,11 @@ import time
 import pytest
 from click.testing import CliRunner
 
-from iris_nb.audit import AuditLog, Entry
+from iris_nb.audit.log import AuditLog, Entry
 from iris_nb.bundle import champion
-from iris_nb.predict import Predictor
-from iris_nb.schema import SCHEMA
-from iris_nb.watch import watch
+from iris_nb.predict.predictor import Predictor
+from iris_nb.table import SCHEMA
+from iris_nb.monitor.watch import watch
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import nbformat
 import pytest
 from papermill.exceptions import PapermillExecutionError
 
-from iris_nb.runs import RunError, check_parameters, execute, parameters_of
-from iris_nb.tracking import connect, kept, runs
+from iris_nb.train.runner import RunError, check_parameters, execute, parameters_of
+from iris_nb.train.tracking import connect, kept, runs
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -143,7 +143,7 @@ def test_a_run_interrupted_before_its_first_cell_is_marked_killed_too(tmp_path, 
 def test_an_interrupted_run_is_marked_killed_and_leaves_no_process(tmp_path, sent):
     started, home = tmp_path / "started", tmp_path / "home"
     code = f"""
-import iris_nb.training as training
+import iris_nb.train.commands as training
 from pathlib import Path
 from iris_nb.cli import main
 training.PIPELINE = Path({str(HERE)!r})

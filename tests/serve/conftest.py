@@ -9,7 +9,7 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from iris_nb.schema import SCHEMA
+from iris_nb.table import SCHEMA
 from serve.app import create_app
 from serve.settings import Settings
 from tests.library.conftest import place, postgres_server  # noqa: F401 (fixtures)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 
-from iris_nb.schema import SCHEMA
+from iris_nb.table import SCHEMA
 
 LONG = bool(os.environ.get("IRIS_LONG_TESTS"))  # for a test by hand: a minute of swaps, forty kills
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from iris_nb.schema import SCHEMA
+from iris_nb.table import SCHEMA
 
 
 @pytest.fixture

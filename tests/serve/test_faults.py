@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from iris_nb.schema import SCHEMA, faults_of
+from iris_nb.schema import faults_of
+from iris_nb.table import SCHEMA
 from serve.app import create_app
 from serve.errors import InvalidInput
 from serve.reading import quick_batch, quick_row, read_batch, read_row

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from iris_nb.schema import SCHEMA
+from iris_nb.table import SCHEMA
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from iris_nb.bundle import point_champion
-from iris_nb.predict import Predictor
-from iris_nb.schema import SCHEMA
+from iris_nb.predict.predictor import Predictor
+from iris_nb.table import SCHEMA
 from tests.serve.load import LONG, Load, logged
 from tests.waiting import wait_until
 

@@ -4,7 +4,7 @@ import pytest
 
 from iris_nb.bundle import champion, point_champion
 from iris_nb.keys import new_key
-from iris_nb.schema import SCHEMA
+from iris_nb.table import SCHEMA
 from tests.waiting import wait_until
 
 SECRET, KEY = new_key("operator")

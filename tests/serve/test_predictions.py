@@ -4,9 +4,9 @@ from datetime import datetime
 
 import pytest
 
-from iris_nb.audit import AuditLog
-from iris_nb.predict import Predictor
-from iris_nb.schema import SCHEMA
+from iris_nb.audit.log import AuditLog
+from iris_nb.predict.predictor import Predictor
+from iris_nb.table import SCHEMA
 
 MAIN_JOB = {"predictions", "probabilities", "model_name", "model_version", "processing_time_ms", "timestamp"}
 

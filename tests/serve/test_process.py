@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from iris_nb.audit import AuditLog
-from iris_nb.schema import SCHEMA
-from iris_nb.upkeep import verify
+from iris_nb.audit.log import AuditLog
+from iris_nb.table import SCHEMA
+from iris_nb.audit.maintenance import verify
 from tests.serve.load import LONG, Load, logged
 from tests.waiting import wait_until
 

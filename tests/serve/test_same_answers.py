@@ -11,8 +11,8 @@ import pytest
 from litestar.testing import TestClient
 
 from iris_nb.bundle import champion
-from iris_nb.predict import Predictor
-from iris_nb.schema import SCHEMA
+from iris_nb.predict.predictor import Predictor
+from iris_nb.table import SCHEMA
 from serve.app import create_app
 from serve.settings import Settings
 

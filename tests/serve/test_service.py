@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from iris_nb.schema import SCHEMA, Feature, Schema
+from iris_nb.schema import Feature, Schema
+from iris_nb.table import SCHEMA
 from serve import wire
 
 

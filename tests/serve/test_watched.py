@@ -4,9 +4,9 @@ import time
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from iris_nb.drift import Verdict
-from iris_nb.quality import Estimate
-from iris_nb.watch import Report, keep
+from iris_nb.monitor.drift import Verdict
+from iris_nb.monitor.quality import Estimate
+from iris_nb.monitor.watch import Report, keep
 from serve.watched import Watched
 
 
