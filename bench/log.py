@@ -17,8 +17,8 @@ from collections.abc import Callable
 from itertools import count
 
 from iris_nb.audit.log import AuditLog, Entry
-from iris_nb.table import SCHEMA
 from iris_nb.audit.maintenance import verify
+from iris_nb.table import SCHEMA
 
 START = 1_777_636_800_000_000
 numbers, requests = count(), count()

@@ -22,9 +22,9 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 
 from iris_nb.bundle import Card, write_bundle
-from iris_nb.train.data import arrays, load
-from iris_nb.train.candidates import build, candidate, to_onnx
 from iris_nb.table import SCHEMA
+from iris_nb.train.candidates import build, candidate, to_onnx
+from iris_nb.train.data import arrays, load
 
 PANDAS = """
 import pickle, sys

@@ -45,7 +45,7 @@ def run(path: Path) -> bool:
 
 def main(names: list[str]) -> int:
     os.environ["IN_TEST"] = "1"
-    chosen = [path for path in sorted(API.glob("[0-9]*.ipynb")) if not names or path.name in names]
+    chosen = [path for path in sorted(API.rglob("[0-9]*.ipynb")) if not names or path.name in names]
     failed = [path.name for path in chosen if not run(path)]
     if failed:
         print(f"These lessons failed: {', '.join(failed)}", file=sys.stderr)

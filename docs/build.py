@@ -26,7 +26,7 @@ def write_pages(to: Path) -> None:
     to.mkdir()
     for path in notebooks():
         target = to / path.relative_to(NBS)
-        target.parent.mkdir(exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(page_of(path), target)
     for name in FOLDERS:
         shutil.copytree(NBS / name, to / name)

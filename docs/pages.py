@@ -88,17 +88,19 @@ def without_ours(source: str) -> str:
 class Name:
     "A public class, function or method of the library."
 
-    full: str  # module and name, e.g. "schema.Schema.names"
+    module: str  # below iris_nb, e.g. "audit.chain"
+    short: str  # within the module, e.g. "Link" or "Link.seq"
     line: int  # in the generated module
     doc: str
 
     @property
-    def module(self) -> str:
-        return self.full.partition(".")[0]
+    def full(self) -> str:
+        return f"{self.module}.{self.short}"
 
     @property
-    def short(self) -> str:
-        return self.full.partition(".")[2]
+    def file(self) -> str:
+        "The generated module, below the repository's root."
+        return f"iris_nb/{self.module.replace('.', '/')}.py"
 
     @property
     def anchor(self) -> str:
@@ -106,7 +108,7 @@ class Name:
 
     @property
     def source(self) -> str:
-        return f"{repository(f'iris_nb/{self.module}.py')}#L{self.line}"
+        return f"{repository(self.file)}#L{self.line}"
 
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -123,7 +125,8 @@ def definitions(body: list[ast.stmt], prefix: str = "") -> Iterator[tuple[str, D
 
 def modules() -> list[str]:
     "The library's modules by name."
-    return sorted(p.stem for p in (ROOT / "iris_nb").glob("*.py") if not p.stem.startswith("_"))
+    paths = (ROOT / "iris_nb").rglob("*.py")
+    return sorted(".".join(p.relative_to(ROOT / "iris_nb").with_suffix("").parts) for p in paths if p.stem[0] != "_")
 
 
 @cache
@@ -131,10 +134,10 @@ def names() -> dict[str, Name]:
     "Every public name of the library: `module.name`."
     found = {}
     for module in modules():
-        tree = ast.parse((ROOT / "iris_nb" / f"{module}.py").read_text(encoding="utf-8"))
+        tree = ast.parse((ROOT / "iris_nb" / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
         for short, node in definitions(tree.body):
-            full = f"{module}.{short}"
-            found[full] = Name(full, node.lineno, ast.get_docstring(node) or "")
+            name = Name(module, short, node.lineno, ast.get_docstring(node) or "")
+            found[name.full] = name
     return found
 
 
@@ -157,6 +160,9 @@ def named(word: str, module: str | None) -> Name | None:
         return own
     if word in names():
         return names()[word]
+    # `chain.link` means audit.chain.link, wherever it is said.
+    if "." in word and len(within := [n for n in names().values() if n.full.endswith(f".{word}")]) == 1:
+        return within[0]
     # Short lower-case words are usually words.
     plain = "." not in word and "_" not in word and word.islower()
     found = [] if plain else [n for n in names().values() if n.short == word]
@@ -279,7 +285,7 @@ def drawn(output: Any, id: str) -> Any:
 
 def module_line(module: str, page: Path) -> Cell:
     "Which module this page is."
-    there, here = repository(f"iris_nb/{module}.py"), repository(f"nbs/{page.as_posix()}")
+    there, here = repository(f"iris_nb/{module.replace('.', '/')}.py"), repository(f"nbs/{page.as_posix()}")
     line = f"Module [`iris_nb.{module}`]({there}), exported from [{page.name}]({here})."
     return new_markdown_cell(f"[{line}]{{.module}}", id="module", metadata={"made": True})
 

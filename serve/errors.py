@@ -12,8 +12,8 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi import ResponseSpec
 
 from iris_nb.audit.log import AuditConflict, AuditMissing
-from iris_nb.bundle import BundleError
 from iris_nb.audit.migrations import AuditError
+from iris_nb.bundle import BundleError
 from serve.wire import Fault, Problem
 
 MEDIA_TYPE = "application/problem+json"

@@ -11,8 +11,8 @@ from typing import Any
 
 from litestar import Litestar
 
-from iris_nb.audit.log import AuditLog
 from iris_nb.audit.history import Window
+from iris_nb.audit.log import AuditLog
 from iris_nb.schema import shown
 from serve.auth import Keys
 from serve.body import Bodies

@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from iris_nb.bundle import Card, point_champion, write_bundle
 from iris_nb.table import SCHEMA
 
-pytest_plugins = ["tests.browsing"]
+pytest_plugins = ["tests.browsing", "tests.databases"]
 # How long an example takes depends on the machine and its mood, and on whether coverage looks on.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")

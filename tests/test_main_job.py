@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from iris_nb.bundle import champion, read_bundle
-from iris_nb.table import SCHEMA
 from iris_nb.run.programs import PROGRAMS
+from iris_nb.table import SCHEMA
 from tests.running import free_port
 from tests.waiting import wait_until
 

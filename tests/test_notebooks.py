@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted(p for p in (ROOT / "nbs").rglob("*.ipynb") if not any(part[0] in "._" for part in p.parts))
-EXPORTING = [p for p in NOTEBOOKS if p.parent.name == "api"]
+EXPORTING = [p for p in NOTEBOOKS if (ROOT / "nbs/api") in p.parents]
 names = {"ids": lambda p: p.stem}
 
 
@@ -37,12 +37,16 @@ def run(command: str, cwd: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def modules(root: Path) -> list[str]:
+    return sorted(p.relative_to(root / "iris_nb").as_posix() for p in (root / "iris_nb").rglob("*.py"))
+
+
 def test_the_library_is_in_step_with_the_notebooks(copy):
     shutil.rmtree(copy / "iris_nb")
     (copy / "iris_nb").mkdir()
     run("nbdev_export", copy)
-    here = sorted(p.name for p in (ROOT / "iris_nb").glob("*.py"))
-    assert sorted(p.name for p in (copy / "iris_nb").glob("*.py")) == here
+    here = modules(ROOT)
+    assert modules(copy) == here
     same, different, failed = filecmp.cmpfiles(ROOT / "iris_nb", copy / "iris_nb", here, shallow=False)
     assert not different + failed, "run nbdev_export"
 
@@ -56,7 +60,7 @@ def test_the_notebooks_are_clean(copy):
 @pytest.mark.parametrize("path", NOTEBOOKS, **names)
 def test_outputs_are_stored_in_lessons_and_cleared_where_they_are_made_anew(path):
     cells = [c for c in nbformat.read(path, 4).cells if c.cell_type == "code"]
-    if path.parent.name in ("pipeline", "dashboard"):
+    if path.parent in (ROOT / "nbs/pipeline", ROOT / "nbs/dashboard"):
         assert not [c for c in cells if c.outputs]
     else:
         assert [c for c in cells if c.outputs]

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import model_health, models, traffic
 from ..audit.log import AuditLog
 from ..monitor.drift import Verdict, examine
 from ..audit.sample import Glance, glance
 from ..audit.history import Page
+from . import model_health, models, traffic
 from .page import Piece, View, since_of
 from ..predict.predictor import Predictor
 from ..schema import Schema
@@ -61,7 +61,7 @@ def judge(found: Look, predictor: Predictor | None) -> Sequence[Verdict]:
     "The drift verdicts of a look; none where there is nothing to compare."
     if predictor is None or found.seen.rows.empty:
         return []
-    return examine(judged.reference_in(predictor), found.seen.rows)
+    return examine(model_health.reference_in(predictor), found.seen.rows)
 
 # %% ../../nbs/api/dashboard/07_snapshot.ipynb #b3cf9609
 State = dict[str, Any] | None  # what the service says of itself, where it answers
@@ -71,7 +71,7 @@ Parts = dict[str, Callable[[], Sequence[Piece]]]
 def empty_parts(found: Look, url: str, schema: Schema = SCHEMA) -> Parts:
     "What to show where the window has no rows."
     nothing: Parts = dict.fromkeys(("predictions", "drift", "quality", "models"), list)
-    return {"traffic": lambda: board.nothing_yet(found.total, found.view, url, schema), **nothing}
+    return {"traffic": lambda: traffic.nothing_yet(found.total, found.view, url, schema), **nothing}
 
 # %% ../../nbs/api/dashboard/07_snapshot.ipynb #ede64a94
 def parts(
@@ -88,18 +88,18 @@ def parts(
     if seen.rows.empty:
         return empty_parts(found, url, schema)
     return {
-        "traffic": lambda: board.traffic_part(seen, state),
-        "predictions": lambda: [*judged.sets_part(predictor, seen.rows), *board.predictions_part(seen, schema)],
-        "drift": lambda: judged.drift_part(predictor, seen, verdicts),
-        "quality": lambda: judged.quality_part(predictor, seen),
-        "models": lambda: shelf.models_part(predictor, seen, home),
+        "traffic": lambda: traffic.traffic_part(seen, state),
+        "predictions": lambda: [*model_health.sets_part(predictor, seen.rows), *traffic.predictions_part(seen, schema)],
+        "drift": lambda: model_health.drift_part(predictor, seen, verdicts),
+        "quality": lambda: model_health.quality_part(predictor, seen),
+        "models": lambda: models.models_part(predictor, seen, home),
     }
 
 # %% ../../nbs/api/dashboard/07_snapshot.ipynb #478b646d
 def lights(found: Look, predictor: Predictor | None, verdicts: Sequence[Verdict], state: State, url: str) -> str:
     "The top line: up, speed, drift, quality."
-    each = [judged.up_light(state, url), judged.speed_light(found.seen), judged.drift_light(verdicts),
-            judged.quality_light(predictor, found.seen)]
+    each = [model_health.up_light(state, url), model_health.speed_light(found.seen), model_health.drift_light(verdicts),
+            model_health.quality_light(predictor, found.seen)]
     return f"<nav class='lights' aria-label='Summary'>{''.join(each)}</nav>"
 
 # %% ../../nbs/api/dashboard/07_snapshot.ipynb #305145e6
@@ -124,6 +124,6 @@ def see(
 ) -> Seen:
     "Look, judge, and know what every part shows; raises `AuditError` where the log can't be read."
     found = look(url, view, now, before, schema)
-    verdicts, state = judge(found, predictor), judged.service_state(service)
-    above = board.lead(found.seen, found.total, found.newest), lights(found, predictor, verdicts, state, service)
+    verdicts, state = judge(found, predictor), model_health.service_state(service)
+    above = traffic.lead(found.seen, found.total, found.newest), lights(found, predictor, verdicts, state, service)
     return Seen(found, *above, parts(found, predictor, verdicts, state, home, service, schema))

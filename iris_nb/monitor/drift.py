@@ -164,7 +164,7 @@ def beginning(
     sharp = np.abs(sums[turn]) > 1.36 * (ranks.std() or 1.0) * np.sqrt(len(window))
     return turn + 1 if sharp and turn + 1 < len(window) else None
 
-# %% ../../nbs/api/monitor/01_drift.ipynb #06074e67
+# %% ../../nbs/api/monitor/01_drift.ipynb #06076d56
 Floats = NDArray[np.float64]
 
 # %% ../../nbs/api/monitor/01_drift.ipynb #dd49e30c

@@ -15,8 +15,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from ..dashboard import model_health, snapshot
 from . import drift, quality
+from ..dashboard import model_health, snapshot
 from ..dashboard.traffic import load_champion
 from ..bundle import BundleError
 from ..config import home_folder, log_url
@@ -58,15 +58,15 @@ def nothing(window: str, rows: int, why: str) -> Report:
 # %% ../../nbs/api/monitor/04_watch.ipynb #b0c76773
 def report_of(url: str, window: str, predictor: Predictor | None, schema: Schema = SCHEMA) -> Report:
     "Look at the log once and judge; raises `AuditError` where it can't be read."
-    found = look.look(url, View(window), time.time_ns() // 1000, schema=schema)
+    found = snapshot.look(url, View(window), time.time_ns() // 1000, schema=schema)
     count = found.seen.count
     if predictor is None or not count:
         missing = "There is no champion to compare with." if count else "Nothing was asked in this window."
         return nothing(window, count, missing)
-    calibrator = judged.calibrator_of(predictor)
-    state, said = quality.verdict(found.seen.rows, calibrator, judged.trained_accuracy(predictor))
+    calibrator = model_health.calibrator_of(predictor)
+    state, said = quality.verdict(found.seen.rows, calibrator, model_health.trained_accuracy(predictor))
     expected = quality.expected(found.seen.rows["confidence"], calibrator)
-    return Report(time.time(), window, count, list(look.judge(found, predictor)), state, said, expected)
+    return Report(time.time(), window, count, list(snapshot.judge(found, predictor)), state, said, expected)
 
 # %% ../../nbs/api/monitor/04_watch.ipynb #e7d8b80b
 def head_of(report: Report) -> str:

@@ -14,10 +14,10 @@ import pytest
 import uuid_utils
 
 from iris_nb.audit.log import AuditLog, Entry
+from iris_nb.audit.migrations import ids_of
 from iris_nb.bundle import champion
 from iris_nb.predict.predictor import Predictor
 from iris_nb.table import SCHEMA
-from iris_nb.audit.migrations import ids_of
 from tests.running import free_port, running
 
 ROOT = Path(__file__).parents[2]

@@ -13,12 +13,11 @@ import pandas as pd
 import pytest
 
 from iris_nb.bundle import champion, read_bundle
+from iris_nb.predict.predictor import Predictor
+from iris_nb.table import SCHEMA
 from iris_nb.train.data import arrays, data_hash, load
 from iris_nb.train.gate import from_json
-from iris_nb.predict.predictor import Predictor
-from iris_nb.train.tracking import run_of, version_of
-from iris_nb.table import SCHEMA
-from iris_nb.train.tracking import connect, kept, runs, tags_of
+from iris_nb.train.tracking import connect, kept, run_of, runs, tags_of, version_of
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(sys.executable).parent / "iris-nb"

@@ -12,7 +12,6 @@ from litestar.testing import TestClient
 from iris_nb.table import SCHEMA
 from serve.app import create_app
 from serve.settings import Settings
-from tests.library.conftest import place, postgres_server  # noqa: F401 (fixtures)
 from tests.serve.live import Live
 
 Client = TestClient[Litestar]

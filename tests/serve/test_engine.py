@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iris_nb.audit.log import AuditLog, Entry
+from iris_nb.audit.migrations import AuditError, ids_of
 from iris_nb.predict.predictor import Predictor
 from iris_nb.table import SCHEMA
-from iris_nb.audit.migrations import AuditError, ids_of
 from serve.engine import Call, Engine
 from serve.errors import Busy, Closing, LogDown, NoModel
 from serve.metrics import Metrics

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from iris_nb.audit.log import AuditLog
-from iris_nb.table import SCHEMA
 from iris_nb.audit.maintenance import verify
+from iris_nb.table import SCHEMA
 from tests.serve.load import LONG, Load, logged
 from tests.waiting import wait_until
 

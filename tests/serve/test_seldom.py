@@ -11,10 +11,10 @@ from litestar.exceptions import WebSocketDisconnect
 from prometheus_client import CollectorRegistry, generate_latest
 
 from iris_nb.audit.log import AuditLog
-from iris_nb.table import SCHEMA
-from iris_nb.audit.migrations import AuditError
 from iris_nb.audit.maintenance import verify
+from iris_nb.audit.migrations import AuditError
 from iris_nb.monitor.watch import Report, keep
+from iris_nb.table import SCHEMA
 from serve.body import Bodies
 from serve.champion import Champion
 from serve.engine import Engine

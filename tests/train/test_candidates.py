@@ -7,9 +7,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.pipeline import make_pipeline
 
 from iris_nb.bundle import open_session, run_session
-from iris_nb.train.data import arrays, load
-from iris_nb.train.candidates import CANDIDATES, ModelError, build, candidate, parity_fault, random_rows, to_onnx
 from iris_nb.table import SCHEMA
+from iris_nb.train.candidates import CANDIDATES, ModelError, build, candidate, parity_fault, random_rows, to_onnx
+from iris_nb.train.data import arrays, load
 from iris_nb.train.trees import forest_trees
 
 X, Y = arrays(load())

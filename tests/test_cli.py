@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from iris_nb.bundle import BundleError
 from iris_nb.cli import VERBS, Verb, cli, complain, find, main
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 PROGRAM = Path(sys.executable).parent / "iris-nb"
 verbs = pytest.mark.parametrize("verb", VERBS, ids=lambda v: v.name)
 

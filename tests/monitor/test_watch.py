@@ -8,9 +8,9 @@ from click.testing import CliRunner
 
 from iris_nb.audit.log import AuditLog, Entry
 from iris_nb.bundle import champion
+from iris_nb.monitor.watch import watch
 from iris_nb.predict.predictor import Predictor
 from iris_nb.table import SCHEMA
-from iris_nb.monitor.watch import watch
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from iris_nb.train.data import DataError, check, data_hash, load, read_table, remarks, split
 from iris_nb.table import SCHEMA
+from iris_nb.train.data import DataError, check, data_hash, load, read_table, remarks, split
 
 FIRST, SECOND = SCHEMA.names[:2]
 

@@ -8,9 +8,9 @@ import sys
 import mlflow
 import pytest
 
+from iris_nb.run.programs import Program, announce
 from iris_nb.table import SCHEMA
 from iris_nb.train.tracking import connect, finish, keep, kept, runs, start
-from iris_nb.run.programs import Program, announce
 from tests.running import free_port
 
 # MLflow 3.17 asks SQLAlchemy 2.1 for a way of loading that it deprecates.

@@ -18,27 +18,27 @@ import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
-from iris_nb.dashboard.traffic import lead, what_if
-from iris_nb.bundle import BundleError, disagreement, point_champion, read_bundle, write_bundle
 from iris_nb.audit.chain import parse
+from iris_nb.bundle import BundleError, disagreement, point_champion, read_bundle, write_bundle
 from iris_nb.cli import cli, main
+from iris_nb.dashboard.model_health import service_state, up_light
+from iris_nb.dashboard.page import offer
+from iris_nb.dashboard.prediction import reason_in
+from iris_nb.dashboard.snapshot import row_of
+from iris_nb.dashboard.traffic import lead, what_if
+from iris_nb.dashboard.widgets import filled
+from iris_nb.monitor.quality import calibrate, expected
+from iris_nb.predict.batch import ScoreError
+from iris_nb.predict.commands import described
+from iris_nb.predict.explain import flip_sentence, slopes, smallest_flip
+from iris_nb.predict.predictor import Predictor, conformal_threshold
+from iris_nb.run.programs import answers
 from iris_nb.run.servers import exposure, notebook_folder, voila_command
+from iris_nb.run.simulate import Story, poster, scenes
+from iris_nb.table import SCHEMA
+from iris_nb.train.candidates import build, candidate
 from iris_nb.train.data import arrays, load
 from iris_nb.train.evidence import coefficients
-from iris_nb.predict.explain import flip_sentence, slopes, smallest_flip
-from iris_nb.predict.commands import described
-from iris_nb.dashboard.model_health import service_state, up_light
-from iris_nb.dashboard.snapshot import row_of
-from iris_nb.train.candidates import build, candidate
-from iris_nb.dashboard.prediction import reason_in
-from iris_nb.dashboard.page import offer
-from iris_nb.dashboard.widgets import filled
-from iris_nb.predict.predictor import Predictor, conformal_threshold
-from iris_nb.monitor.quality import calibrate, expected
-from iris_nb.table import SCHEMA
-from iris_nb.run.simulate import Story, poster, scenes
-from iris_nb.predict.batch import ScoreError
-from iris_nb.run.programs import answers
 
 FIRST = f"{SCHEMA.name}_test-1"
 

@@ -14,14 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, inspect, select, text, update
 
-from iris_nb.audit.log import AuditConflict, AuditError, AuditLog, AuditMissing, Entry
 from iris_nb.audit.chain import checks_of, link, pack
 from iris_nb.audit.connection import alone, open_engine, place_of
 from iris_nb.audit.history import Window
+from iris_nb.audit.log import AuditConflict, AuditError, AuditLog, AuditMissing, Entry
+from iris_nb.audit.maintenance import backup, cut, export, prune, verify
+from iris_nb.audit.migrations import MIGRATIONS, ids_of, migrate, taken
 from iris_nb.schema import Feature, Schema
 from iris_nb.table import SCHEMA
-from iris_nb.audit.migrations import MIGRATIONS, ids_of, migrate, taken
-from iris_nb.audit.maintenance import backup, cut, export, prune, verify
 
 ROOT = Path(__file__).parents[2]
 NOON = 1_777_636_800_000_000  # 2026-05-01 12:00 UTC, in microseconds
@@ -147,7 +147,7 @@ def test_a_step_that_fails_leaves_no_trace(engine):
 def test_programs_that_start_together_on_a_blank_log_do_not_quarrel(place):
     code = """if True:
         import sys
-        from tests.library.test_audit import entries
+        from tests.audit.test_log import entries
         from iris_nb.audit.log import AuditLog
         number = int(sys.argv[2])
         with AuditLog.open(sys.argv[1]) as log:
@@ -353,7 +353,7 @@ def test_threads_take_turns(log):
 KILLED = """if True:
     import sys
     from itertools import count
-    from tests.library.test_audit import entries
+    from tests.audit.test_log import entries
     from iris_nb.audit.log import AuditLog
     log = AuditLog.open(sys.argv[1], sync=sys.argv[2])
     for group in count():
@@ -409,7 +409,7 @@ def test_a_log_that_was_removed_is_an_error_until_it_is_back(tmp_path):
 
 LIMITED = """if True:
     import resource, signal, sys
-    from tests.library.test_audit import entries
+    from tests.audit.test_log import entries
     from iris_nb.audit.log import AuditError, AuditLog
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     with AuditLog.open(sys.argv[1]) as log:

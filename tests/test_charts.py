@@ -7,7 +7,7 @@ import pytest
 
 from iris_nb import charts
 
-STYLE = Path(__file__).parents[2] / "nbs/dashboard/theme/voila/templates/iris_nb/static/page.css"
+STYLE = Path(__file__).parents[1] / "nbs/dashboard/theme/voila/templates/iris_nb/static/page.css"
 COLOURS = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", STYLE.read_text()))
 PALES = [name for name in COLOURS if name.endswith("-pale")]
 STATES = [name.removesuffix("-pale") for name in PALES]

@@ -15,11 +15,21 @@ from sklearn.model_selection import RepeatedStratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from iris_nb.train.candidates import CANDIDATES, build, candidate
 from iris_nb.train.conformal import coverage
 from iris_nb.train.data import arrays, load, split
-from iris_nb.train.evaluate import cross_validate, cut, estimate, fold_scores, measures, select, share, standard_error, table
+from iris_nb.train.evaluate import (
+    cross_validate,
+    cut,
+    estimate,
+    fold_scores,
+    measures,
+    select,
+    share,
+    standard_error,
+    table,
+)
 from iris_nb.train.gate import Facts, from_json, judge, to_json
-from iris_nb.train.candidates import CANDIDATES, build, candidate
 
 X, Y = arrays(load())
 LESSONS = Path(__file__).parents[2] / "nbs" / "api"
@@ -45,21 +55,21 @@ def test_the_reference_designs_table_is_reproduced_to_the_digit(name):
     precision, recall, f1, _ = precision_recall_fscore_support(arrays(test)[1], said, average="weighted")
     assert [round(v, 4) for v in (accuracy_score(arrays(test)[1], said), precision, recall, f1)] == expected
     cells = [f"{value:.2%}" for value in expected]
-    assert re.search(rf"{name} +{' +'.join(cells)}", stored("03_evaluate.ipynb"))
+    assert re.search(rf"{name} +{' +'.join(cells)}", stored("train/03_evaluate.ipynb"))
 
 
 def test_the_lesson_reads_the_reference_table_honestly():
-    said = stored("03_evaluate.ipynb")
+    said = stored("train/03_evaluate.ipynb")
     assert "28 of 30 right" in said
     assert "27 of 30 right" in said
     assert "p = 1.00" in said
 
 
 def test_the_lesson_shows_the_selection_the_parity_and_the_coverage():
-    assert "the simplest of these is linear discriminant analysis" in stored("03_evaluate.ipynb")
-    parity = stored("02_model.ipynb")
+    assert "the simplest of these is linear discriminant analysis" in stored("train/03_evaluate.ipynb")
+    parity = stored("train/01_candidates.ipynb")
     assert all(f"{c.name:24} agrees on 10,150 rows" in parity for c in CANDIDATES)
-    assert re.search(r"0 +0\.05 +0\.95 .*\n1 +0\.10 +0\.90 .*\n2 +0\.20 +0\.80", stored("03c_conformal.ipynb"))
+    assert re.search(r"0 +0\.05 +0\.95 .*\n1 +0\.10 +0\.90 .*\n2 +0\.20 +0\.80", stored("train/04_conformal.ipynb"))
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,13 @@ import time
 import numpy as np
 import pytest
 
-from iris_nb.dashboard import model_health, prediction, snapshot, traffic
 from iris_nb.audit.log import AuditLog, Entry
+from iris_nb.audit.migrations import AuditError
 from iris_nb.bundle import champion
+from iris_nb.dashboard import model_health, prediction, snapshot, traffic
 from iris_nb.dashboard.page import View
 from iris_nb.predict.predictor import Predictor
 from iris_nb.table import SCHEMA
-from iris_nb.audit.migrations import AuditError
 
 HOUR = 3_600_000_000
 
@@ -51,7 +51,9 @@ def shown(url, home, predictor, view=View()):  # noqa: B008
     "Every part of the page, as pieces by name."
     found = snapshot.look(url, view, time.time_ns() // 1000)
     verdicts = snapshot.judge(found, predictor)
-    made = {name: make() for name, make in snapshot.parts(found, predictor, verdicts, None, home, "http://here").items()}
+    made = {
+        name: make() for name, make in snapshot.parts(found, predictor, verdicts, None, home, "http://here").items()
+    }
     lights = snapshot.lights(found, predictor, verdicts, None, "http://here")
     return made, lights, traffic.rows_table(found.page.rows, "Rows")
 
