@@ -6,10 +6,10 @@ from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
 
-from serve.door import Door, cors_of
 from serve.errors import answer_error
 from serve.logs import config
-from serve.routes import docs, health, model, predictions, root
+from serve.middleware import Door, cors_of
+from serve.routes import health, model, openapi, predictions, root
 from serve.service import Service
 from serve.settings import Settings
 
@@ -20,12 +20,12 @@ def create_app(settings: Settings | None = None) -> Litestar:
     dictConfig(config(settings.log_level))
     service = Service(settings)
     app = Litestar(
-        [*root.routes, *docs.routes, *health.routes, *predictions.routes, *model.routes],
+        [*root.routes, *openapi.routes, *health.routes, *predictions.routes, *model.routes],
         lifespan=[service.run],
         state=State({"service": service}),
         dependencies={"service": Provide(lambda: service, sync_to_thread=False)},
         exception_handlers={Exception: answer_error},
-        openapi_config=docs.config,
+        openapi_config=openapi.config,
         cors_config=cors_of(settings),
         request_max_body_size=settings.max_body,
         logging_config=None,

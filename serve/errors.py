@@ -14,7 +14,7 @@ from litestar.openapi import ResponseSpec
 from iris_nb.audit.log import AuditConflict, AuditMissing
 from iris_nb.audit.migrations import AuditError
 from iris_nb.bundle import BundleError
-from serve.wire import Fault, Problem
+from serve.schemas import Fault, Problem
 
 MEDIA_TYPE = "application/problem+json"
 log = logging.getLogger("serve")

@@ -9,7 +9,7 @@ from typing import Any
 from litestar import Response
 
 from iris_nb.table import SCHEMA
-from serve.wire import Logged, Page, Row
+from serve.schemas import Logged, Page, Row
 
 CSV_HEAD = tuple(f for f in Logged.__struct_fields__ if f not in ("features", "probabilities"))
 

@@ -14,7 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from serve.counts import SECONDS, Counts, Histogram, Shelf
+from serve.counters import SECONDS, Counts, Histogram, Shelf
 
 METHODS = ("GET", "POST", "HEAD", "OPTIONS")  # others are one series: callers must not make new ones
 PREDICT = ("/predict", "/predict/batch")

@@ -15,17 +15,17 @@ from iris_nb.audit.history import Window
 from iris_nb.audit.log import AuditLog
 from iris_nb.schema import shown
 from serve.auth import Keys
+from serve.batching import Engine
 from serve.body import Bodies
-from serve.champion import Champion
-from serve.counts import Shelf
-from serve.engine import Engine
+from serve.counters import Shelf
 from serve.errors import InvalidInput, LogDown, Unknown
 from serve.history import logged
 from serve.logs import RequestLines
 from serve.metrics import Metrics
+from serve.reloading import Champion
+from serve.schemas import Fault, Health, Logged, Page
 from serve.settings import Settings
 from serve.watched import Watched
-from serve.wire import Fault, Health, Logged, Page
 
 log = logging.getLogger("serve")
 

@@ -301,7 +301,7 @@ def written() -> str:
 def routes() -> set[tuple[str, str]]:
     "Every route that the OpenAPI document has, and the two that serve it."
     from serve.app import create_app
-    from serve.routes.docs import document
+    from serve.routes.openapi import document
     from serve.settings import Settings
 
     paths = document(create_app(Settings()))["paths"]

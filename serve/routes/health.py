@@ -6,24 +6,24 @@ from litestar import MediaType, Request, Response, Router, get
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 
-from serve import wire
+from serve import schemas
 from serve.service import Service
 
-NOT_READY = {503: ResponseSpec(wire.Health, description="Predictions are not answered now, and why.")}
+NOT_READY = {503: ResponseSpec(schemas.Health, description="Predictions are not answered now, and why.")}
 
 
 @get("/health", operation_id="health", summary="Model, database, uptime", responses=NOT_READY)
-async def health(service: NamedDependency[Service]) -> Response[wire.Health]:
+async def health(service: NamedDependency[Service]) -> Response[schemas.Health]:
     return Response(found := service.health(), status_code=503 if found.status == "unavailable" else 200)
 
 
 @get("/health/live", operation_id="live", summary="Whether the process answers at all")
-async def live() -> wire.Alive:
-    return wire.Alive("alive")
+async def live() -> schemas.Alive:
+    return schemas.Alive("alive")
 
 
 @get("/health/ready", operation_id="ready", summary="For load balancers", responses=NOT_READY)
-async def ready(service: NamedDependency[Service]) -> Response[wire.Health]:
+async def ready(service: NamedDependency[Service]) -> Response[schemas.Health]:
     return Response(found := service.health(), status_code=503 if found.status == "unavailable" else 200)
 
 

@@ -9,12 +9,12 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, Parameter
 
 from iris_nb.audit.history import Window
-from serve import wire
+from serve import schemas
 from serve.auth import MAY_NEED_KEY, needs_key
-from serve.door import Ask
 from serve.errors import told
 from serve.history import as_csv, micros_of
-from serve.reading import ALPHA, quick_batch, quick_row, read_batch, read_partial, read_row, wishes_of
+from serve.middleware import Ask
+from serve.parsing import ALPHA, quick_batch, quick_row, read_batch, read_partial, read_row, wishes_of
 from serve.service import Service
 
 Alpha = FromQuery[
@@ -32,7 +32,7 @@ LABELS: Any = {"status_code": 200, "responses": told(400, 401, 404, 408, 409, 41
 LOOKED_UP = told(400, 401, 429, 503)
 
 
-async def one(service: Service, ask: Ask) -> wire.Answer:
+async def one(service: Service, ask: Ask) -> schemas.Answer:
     "How `predict` is answered."
     wishes = wishes_of(ask.query)
     if (row := quick_row(ask.body)) is None:
@@ -40,24 +40,24 @@ async def one(service: Service, ask: Ask) -> wire.Answer:
     return await service.engine.predict([row], ask.call, wishes.alpha)
 
 
-async def many(service: Service, ask: Ask) -> wire.Answer:
+async def many(service: Service, ask: Ask) -> schemas.Answer:
     "How `predict_batch` is answered."
     wishes, most = wishes_of(ask.query), service.settings.max_rows
     if wishes.partial:
         good, rejected = await asyncio.to_thread(read_partial, ask.body, most)
-        return wire.with_rejected(await service.engine.predict(good, ask.call, wishes.alpha), rejected)
+        return schemas.with_rejected(await service.engine.predict(good, ask.call, wishes.alpha), rejected)
     if (rows := quick_batch(ask.body, most)) is None:
         rows = await asyncio.to_thread(read_batch, ask.body, most)
     return await service.engine.predict(rows, ask.call, wishes.alpha)
 
 
 @post("/predict", lean=one, operation_id="predict", summary="Classify one row", **ANSWERS)
-async def predict(data: JSONBody[wire.Row], alpha: Alpha = None) -> wire.Answer:
+async def predict(data: JSONBody[schemas.Row], alpha: Alpha = None) -> schemas.Answer:
     raise AssertionError("the door calls `one`")
 
 
 @post("/predict/batch", lean=many, operation_id="predict_batch", summary="Classify many rows", **ANSWERS)
-async def predict_batch(data: JSONBody[wire.Batch], alpha: Alpha = None, partial: Partial = False) -> wire.Answer:
+async def predict_batch(data: JSONBody[schemas.Batch], alpha: Alpha = None, partial: Partial = False) -> schemas.Answer:
     raise AssertionError("the door calls `many`")
 
 
@@ -69,11 +69,11 @@ async def history(
     before: Before = None,
     since: Moment = None,
     until: Moment = None,
-    label: FromQuery[wire.Label | None] = None,
+    label: FromQuery[schemas.Label | None] = None,
     model_version: FromQuery[str | None] = None,
     min_confidence: Share = None,
     max_confidence: Share = None,
-) -> Response[wire.Page]:
+) -> Response[schemas.Page]:
     window = Window(micros_of(since), micros_of(until), label, model_version, min_confidence, max_confidence)
     page = await service.history(window, limit, before)
     wants_csv = request.accept.best_match(["application/json", "text/csv"]) == "text/csv"
@@ -86,12 +86,12 @@ async def history(
     summary="All that is known of one",
     responses=LOOKED_UP | told(404),
 )
-async def prediction(id: FromPath[str], service: NamedDependency[Service]) -> wire.Logged:
+async def prediction(id: FromPath[str], service: NamedDependency[Service]) -> schemas.Logged:
     return await service.logged(id)
 
 
 @post("/predictions/{id:str}/label", operation_id="label", summary="Say what it really was", **LABELS)
-async def label(id: FromPath[str], data: JSONBody[wire.Truth], service: NamedDependency[Service]) -> wire.Logged:
+async def label(id: FromPath[str], data: JSONBody[schemas.Truth], service: NamedDependency[Service]) -> schemas.Logged:
     await asyncio.to_thread(service.log().label, id, data.label, data.correct)
     return await service.logged(id)
 

@@ -5,7 +5,7 @@ from litestar.di import NamedDependency
 
 import iris_nb
 from iris_nb.table import SCHEMA
-from serve import wire
+from serve import schemas
 from serve.service import Service
 
 LINKS = {
@@ -21,9 +21,9 @@ LINKS = {
 
 
 @get("/", operation_id="root", summary="Name, version and links")
-async def root(service: NamedDependency[Service]) -> wire.Root:
+async def root(service: NamedDependency[Service]) -> schemas.Root:
     model = service.engine.model.card.folder if service.engine.model else None
-    return wire.Root("iris_nb", iris_nb.__version__, model, SCHEMA.row, list(SCHEMA.classes), LINKS)
+    return schemas.Root("iris_nb", iris_nb.__version__, model, SCHEMA.row, list(SCHEMA.classes), LINKS)
 
 
 routes = [Router("/", route_handlers=[root], tags=["service"])]

@@ -15,12 +15,12 @@ from iris_nb.audit.maintenance import verify
 from iris_nb.audit.migrations import AuditError
 from iris_nb.monitor.watch import Report, keep
 from iris_nb.table import SCHEMA
+from serve.batching import Engine
 from serve.body import Bodies
-from serve.champion import Champion
-from serve.engine import Engine
 from serve.errors import InvalidInput, LogDown, problem_of
 from serve.logs import JsonLines
 from serve.metrics import LATEST, Metrics
+from serve.reloading import Champion
 from serve.service import Service
 from serve.settings import Settings
 from serve.watched import Watched
@@ -138,7 +138,7 @@ def test_a_clock_that_is_set_back_loses_nothing_and_the_history_stays_whole(make
             self.now -= 1_800_000_000_000  # half an hour with every look
             return self.now
 
-    monkeypatch.setattr("serve.engine.time", Clock())
+    monkeypatch.setattr("serve.batching.time", Clock())
     client = make_client()
     heard = [client.post("/predict", json=row).json()["prediction_ids"][0] for _ in range(10)]
     url, found = "/predictions/history?limit=3", []

@@ -6,7 +6,7 @@ import pytest
 
 from iris_nb.schema import Feature, Schema
 from iris_nb.table import SCHEMA
-from serve import wire
+from serve import schemas
 
 
 def test_the_root_says_what_this_is_and_every_link_works(client):
@@ -129,7 +129,7 @@ def test_a_changed_bound_changes_the_wire_and_its_documentation():
 
     speed = Feature("speed", "m/s", low=2, high=3, description="How quick.", example=2.5)
     other = Schema("birds", "song bird", (speed,), "kind", ("tit", "wren"))
-    row = wire.row_type(other)
+    row = schemas.row_type(other)
     decode = msgspec.json.Decoder(row).decode
     assert decode(b'{"speed": 3}').speed == 3
     with pytest.raises(msgspec.ValidationError):

@@ -15,7 +15,7 @@ from iris_nb.schema import faults_of
 from iris_nb.table import SCHEMA
 from serve.app import create_app
 from serve.errors import InvalidInput
-from serve.reading import quick_batch, quick_row, read_batch, read_row
+from serve.parsing import quick_batch, quick_row, read_batch, read_row
 from serve.settings import Settings
 
 

@@ -21,8 +21,8 @@ from iris_nb.predict.predictor import Predictor
 from serve.errors import Busy, Closing, LogDown, NoModel, without_places
 from serve.history import stamp_of
 from serve.metrics import Metrics
-from serve.reading import Numbers
-from serve.wire import Answer
+from serve.parsing import Numbers
+from serve.schemas import Answer
 
 LINGER = 0.005  # seconds at most
 log = logging.getLogger("serve")

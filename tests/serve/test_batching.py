@@ -14,7 +14,7 @@ from iris_nb.audit.log import AuditLog, Entry
 from iris_nb.audit.migrations import AuditError, ids_of
 from iris_nb.predict.predictor import Predictor
 from iris_nb.table import SCHEMA
-from serve.engine import Call, Engine
+from serve.batching import Call, Engine
 from serve.errors import Busy, Closing, LogDown, NoModel
 from serve.metrics import Metrics
 

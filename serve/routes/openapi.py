@@ -15,7 +15,7 @@ from msgspec.json import schema_components
 
 import iris_nb
 from iris_nb.table import SCHEMA
-from serve import wire
+from serve import schemas
 from serve.errors import Unknown
 
 FILES = {
@@ -82,7 +82,7 @@ async def openapi(request: Request[Any, Any, Any]) -> dict[str, Any]:
 def document(app: Litestar) -> dict[str, Any]:
     "Litestar's account of the routes, with msgspec's account of the structs: it knows units and unknown fields."
     found = app.openapi_schema.to_schema()
-    structs = [t for t in vars(wire).values() if isinstance(t, type) and issubclass(t, Struct) and t is not Struct]
+    structs = [t for t in vars(schemas).values() if isinstance(t, type) and issubclass(t, Struct) and t is not Struct]
     _, components = schema_components(structs, ref_template="#/components/schemas/{name}")
     found["components"]["schemas"] |= components
     operations = [operation for path in found["paths"].values() for operation in path.values()]

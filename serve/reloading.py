@@ -5,7 +5,7 @@ from pathlib import Path
 
 from iris_nb.bundle import BundleError, champion, roll_back
 from iris_nb.predict.predictor import Predictor
-from serve.engine import Engine
+from serve.batching import Engine
 from serve.errors import without_places
 
 log = logging.getLogger("serve")

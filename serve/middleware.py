@@ -19,8 +19,8 @@ from litestar.types import ASGIApp, Message, Receive, Send
 from litestar.utils.path import normalize_path
 from uuid_utils import uuid7
 
+from serve.batching import Call
 from serve.body import replay
-from serve.engine import Call
 from serve.errors import MEDIA_TYPE, problem_of
 from serve.service import Service
 from serve.settings import Settings

@@ -12,7 +12,7 @@ import msgspec
 from iris_nb.schema import faults_of, shown
 from iris_nb.table import SCHEMA
 from serve.errors import InvalidInput
-from serve.wire import BadRow, Batch, Fault, Row
+from serve.schemas import BadRow, Batch, Fault, Row
 
 Numbers = tuple[float, ...]
 MOST_FAULTS = 1000
