@@ -15,7 +15,7 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 UV_SYSTEM_CERTS=1 UV_LINK_MODE=copy UV_PYTHO
 WORKDIR /src
 COPY deploy/lock/build.txt ./
 RUN python -m venv /tools && /tools/bin/pip install --no-cache-dir --no-compile --quiet --require-hashes --requirement build.txt
-COPY setup.py settings.ini README.md LICENSE ./
+COPY pyproject.toml setup.py settings.ini README.md LICENSE ./
 COPY iris_nb iris_nb
 COPY serve serve
 RUN /tools/bin/uv build --quiet --wheel --no-build-isolation --python /tools/bin/python --out-dir /wheels .
