@@ -54,7 +54,7 @@ RUN groupadd --gid 10001 iris && \
     ln -s report/watch.json /var/lib/iris/watch.json
 COPY --chmod=755 deploy/image/with-secrets deploy/image/answers deploy/image/predicts deploy/image/fetch-bundle /usr/local/bin/
 ENV PATH=/opt/iris/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp \
-    IRIS_HOME=/var/lib/iris IRIS_HOST=0.0.0.0
+    IRIS_HOME=/var/lib/iris IRIS_HOST=0.0.0.0 ORT_DISABLE_TELEMETRY=1 MLFLOW_DISABLE_TELEMETRY=true
 WORKDIR /opt/iris
 USER 10001:10001
 STOPSIGNAL SIGTERM
@@ -71,7 +71,7 @@ CMD ["python", "-m", "iris_nb.run.servers"]
 FROM base AS train
 COPY --from=train-files /opt/iris /opt/iris
 COPY nbs/pipeline nbs/pipeline
-ENV MLFLOW_DISABLE_TELEMETRY=true IRIS_MLFLOW_PORT=5000
+ENV IRIS_MLFLOW_PORT=5000
 CMD ["iris-nb", "train"]
 
 FROM base AS serve

@@ -4,7 +4,9 @@
 
 # Company proxies bring certificates of their own; uv looks at the system's only when asked.
 export UV_SYSTEM_CERTS := 1
+# Neither MLflow nor ONNX Runtime reports to its maker, whatever is started from here, kernels too.
 export MLFLOW_DISABLE_TELEMETRY := true
+export ORT_DISABLE_TELEMETRY := 1
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 -include deploy/targets.mk docs.mk bench/targets.mk
 

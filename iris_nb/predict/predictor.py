@@ -12,9 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from onnxruntime import InferenceSession
-
-from ..bundle import Bundle, BundleError, Card, Floats, disagreement, open_session, read_bundle, run_session
+from ..bundle import Bundle, BundleError, Card, Floats, Session
+from ..bundle import disagreement, open_session, read_bundle, run_session
 from ..schema import Schema, faults_of
 from ..table import SCHEMA
 
@@ -56,7 +55,7 @@ class Predictor:
     "Answers rows from one bundle; safe to share between threads."
     bundle: Bundle
     schema: Schema
-    session: InferenceSession
+    session: Session
 
     @classmethod
     def load(cls, folder: Path, schema: Schema = SCHEMA) -> "Predictor":
