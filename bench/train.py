@@ -21,7 +21,7 @@ import nbformat
 ROOT = Path(__file__).parents[1]
 KINDS = {
     "fitting and measuring": ("cross_validate(", "fitted =", "learning_curve(", "importance(", "coverage(", "median("),
-    "MLflow and the bundle": ("tracking.", "registry.", "write_bundle("),
+    "MLflow and the bundle": ("tracking.", "write_bundle("),
 }
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from iris_nb.bundle import Card, champion, read_bundle
 from iris_nb.config import home_folder
-from iris_nb.train.tracking import Run, Tracker, connect, runs, tags_of
+from iris_nb.train.tracking import Run, Tracker, connect, run_tags, runs
 
 
 def cards(home: Path) -> dict[str, Card]:
@@ -34,7 +34,7 @@ def met(known: dict[str, Card], new: Card, home: Path) -> Card | None:
 
 
 def summary(tracker: Tracker, newest: Run, home: Path) -> list[str]:
-    known, tags = cards(home), tags_of(tracker, newest.run_id)
+    known, tags = cards(home), run_tags(tracker, newest.run_id)
     if newest.run_id not in known:
         return ["## Training", "", f"The newest run ended as {newest.status} and left no bundle."]
     new = known[newest.run_id]

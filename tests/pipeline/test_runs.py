@@ -11,8 +11,8 @@ import nbformat
 import pytest
 from papermill.exceptions import PapermillExecutionError
 
-from iris_nb.train.runner import RunError, check_parameters, execute, parameters_of
-from iris_nb.train.tracking import connect, kept, runs
+from iris_nb.train.runner import RunError, check_parameters, execute, notebook_parameters
+from iris_nb.train.tracking import connect, load_artifact, runs
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -71,7 +71,7 @@ def test_every_wrong_parameter_is_named_at_once():
 
 def test_a_notebook_without_the_tag_is_an_error():
     with pytest.raises(RunError, match="none of its cells is tagged 'parameters'"):
-        parameters_of(HERE / "without_parameters.ipynb")
+        notebook_parameters(HERE / "without_parameters.ipynb")
 
 
 @pytest.mark.parametrize("content", [None, "This is no notebook."])
@@ -80,7 +80,7 @@ def test_what_is_no_notebook_is_an_error(tmp_path, content):
     if content:
         path.write_text(content)
     with pytest.raises(RunError, match="can't be read"):
-        parameters_of(path)
+        notebook_parameters(path)
 
 
 @pytest.mark.parametrize("path", PIPELINE, **names)
@@ -89,14 +89,14 @@ def test_the_parameters_tag_survives_nbdev_clean(path, tmp_path):
     (tmp_path / "nbs").mkdir()
     copy = Path(shutil.copy(path, tmp_path / "nbs"))
     subprocess.run([Path(sys.executable).parent / "nbdev_clean", "--fname", copy], cwd=tmp_path, check=True)
-    assert parameters_of(copy) == parameters_of(path)
+    assert notebook_parameters(copy) == notebook_parameters(path)
     tagged = [c for c in nbformat.read(copy, 4).cells if "parameters" in c.metadata.get("tags", [])]
     assert len(tagged) == 1
 
 
 @pytest.mark.parametrize("path", PIPELINE, **names)
 def test_every_parameter_says_what_it_is_for(path):
-    assert all(about for _, about in parameters_of(path).values())
+    assert all(about for _, about in notebook_parameters(path).values())
 
 
 def test_values_reach_the_notebook(tmp_path):
@@ -117,7 +117,7 @@ def test_a_failing_cell_marks_the_run_and_keeps_the_notebook_as_far_as_it_got(tm
     (run,) = runs(tracker)
     assert run.status == "FAILED"
     (notebook,) = (tmp_path / "runs").iterdir()
-    text = kept(tracker, run.run_id, f"notebook/{notebook.name}").decode()
+    text = load_artifact(tracker, run.run_id, f"notebook/{notebook.name}").decode()
     assert "before the failure" in text
     assert text == notebook.read_text()
     assert not nbformat.read(notebook, 4).cells[-1].outputs

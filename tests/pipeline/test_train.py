@@ -17,7 +17,7 @@ from iris_nb.predict.predictor import Predictor
 from iris_nb.table import SCHEMA
 from iris_nb.train.data import arrays, data_hash, load
 from iris_nb.train.gate import from_json
-from iris_nb.train.tracking import connect, kept, run_of, runs, tags_of, version_of
+from iris_nb.train.tracking import aliased_version, connect, load_artifact, run_of_version, run_tags, runs
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(sys.executable).parent / "iris-nb"
@@ -63,7 +63,7 @@ def tracker(home):
 @pytest.fixture
 def first(tracker, trained):
     "The run of the first training."
-    return run_of(tracker, "1")
+    return run_of_version(tracker, "1")
 
 
 def test_training_shows_a_bar_and_ends_with_the_verdict(trained):
@@ -76,7 +76,7 @@ def test_training_shows_a_bar_and_ends_with_the_verdict(trained):
 def test_the_best_model_is_the_champion_in_the_registry_and_in_the_bundles_folder(home, tracker, first):
     folder = champion(home / "bundles")
     assert folder.name == f"{SCHEMA.name}_lda-1"
-    assert version_of(tracker, "champion") == read_bundle(folder).card.version == "1"
+    assert aliased_version(tracker, "champion") == read_bundle(folder).card.version == "1"
     assert read_bundle(folder).card.run_id == first
 
 
@@ -102,7 +102,7 @@ def test_the_run_has_all_that_its_users_look_for(tracker, first):
     assert run.info.status == "FINISHED"
     assert {"candidate", "splits", "repeats", "random_state", "rows", "data"} <= set(run.data.params)
     assert {"accuracy", "log_loss", "brier", "macro_f1", "calibration_error", "row_ms"} <= set(run.data.metrics)
-    tags = tags_of(tracker, first)
+    tags = run_tags(tracker, first)
     assert tags["data_hash"] == data_hash(load())
     assert tags["notebook"] == "20_train.ipynb"
     assert tags["random_state"] == "42"
@@ -121,7 +121,7 @@ def test_every_candidate_has_a_run_of_its_own(tracker, first):
 
 
 def test_the_evidence_is_one_page_that_asks_the_network_for_nothing(tracker, first):
-    page = kept(tracker, first, "evidence.html").decode()
+    page = load_artifact(tracker, first, "evidence.html").decode()
     assert page.count("<h2>") == 5
     assert "<link" not in page
     assert "<script src" not in page
@@ -129,7 +129,7 @@ def test_the_evidence_is_one_page_that_asks_the_network_for_nothing(tracker, fir
 
 def test_the_executed_notebook_is_kept_twice(home, tracker, first):
     (path,) = [p for p in (home / "runs").glob("*-train.ipynb") if first in p.read_text()]
-    assert kept(tracker, first, f"notebook/{path.name}") == path.read_bytes()
+    assert load_artifact(tracker, first, f"notebook/{path.name}") == path.read_bytes()
     cells = nbformat.read(path, 4).cells
     assert not [o for c in cells for o in c.get("outputs", []) if o.output_type == "error"]
     assert "cross-validating: 100%" in path.read_text()
@@ -170,8 +170,8 @@ def test_there_is_nothing_to_do_where_there_is_a_champion(home, trained):
 def test_the_gate_refuses_a_worse_model_and_everything_stays_as_it_was(home, tracker, refused):
     assert "The gate refuses." in refused.stdout
     assert "worse beyond noise on the same folds" in refused.stdout
-    assert version_of(tracker, "champion") == "1"
-    assert version_of(tracker, "challenger") == "2"
+    assert aliased_version(tracker, "champion") == "1"
+    assert aliased_version(tracker, "challenger") == "2"
     assert champion(home / "bundles").name == f"{SCHEMA.name}_lda-1"
     assert (home / "bundles" / f"{SCHEMA.name}_logistic_regression-2").is_dir()
 
@@ -180,23 +180,23 @@ def test_a_refused_model_is_refused_again_when_it_is_to_be_promoted(home, tracke
     done = call(home, "promote", "challenger")
     assert done.returncode == 3
     assert "The gate refuses." in done.stdout
-    assert version_of(tracker, "champion") == "1"
+    assert aliased_version(tracker, "champion") == "1"
 
 
 def test_a_version_is_fetched_from_the_registry_promoted_and_rolled_back(home, tracker, refused):
     bundles = home / "bundles"
-    lax = from_json(kept(tracker, run_of(tracker, "1"), "facts.json"))
-    tracker.client.log_text(run_of(tracker, "2"), json.dumps({**vars(lax), "name": "as good"}), "facts.json")
+    lax = from_json(load_artifact(tracker, run_of_version(tracker, "1"), "facts.json"))
+    tracker.client.log_text(run_of_version(tracker, "2"), json.dumps({**vars(lax), "name": "as good"}), "facts.json")
     shutil.rmtree(bundles / f"{SCHEMA.name}_logistic_regression-2")
     done = call(home, "promote", "2")
     assert done.returncode == 0, done.stderr + done.stdout
     assert champion(bundles).name == f"{SCHEMA.name}_logistic_regression-2"
-    assert version_of(tracker, "champion") == "2"
-    assert version_of(tracker, "challenger") == ""
+    assert aliased_version(tracker, "champion") == "2"
+    assert aliased_version(tracker, "challenger") == ""
     back = call(home, "rollback")
     assert back.returncode == 0, back.stderr
     assert champion(bundles).name == f"{SCHEMA.name}_lda-1"
-    assert version_of(tracker, "champion") == "1"
+    assert aliased_version(tracker, "champion") == "1"
     assert call(home, "rollback").returncode == 1
 
 

@@ -19,15 +19,15 @@ from iris_nb.train.candidates import CANDIDATES, build, candidate
 from iris_nb.train.conformal import coverage
 from iris_nb.train.data import arrays, load, split
 from iris_nb.train.evaluate import (
+    compare_candidates,
     cross_validate,
-    cut,
     estimate,
     fold_scores,
+    make_folds,
     measures,
+    proportion_interval,
     select,
-    share,
     standard_error,
-    table,
 )
 from iris_nb.train.gate import Facts, from_json, judge, to_json
 
@@ -74,7 +74,7 @@ def test_the_lesson_shows_the_selection_the_parity_and_the_coverage():
 
 @pytest.fixture(scope="module")
 def folds():
-    return cut(Y)
+    return make_folds(Y)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_the_folds_are_those_of_scikit_learn(folds):
 
 
 def test_the_champion_reaches_the_bounds_in_ten_times_repeated_ten_fold_cross_validation(scores):
-    chosen = select(table(scores, [candidate(name) for name in scores], 1 / 9)).name
+    chosen = select(compare_candidates(scores, [candidate(name) for name in scores], 1 / 9)).name
     assert chosen == "lda"
     assert scores[chosen]["accuracy"].mean() >= 0.979
     assert scores[chosen]["log_loss"].mean() <= 0.057
@@ -132,12 +132,12 @@ def test_the_standard_error_is_nadeaus_and_bengios():
 
 
 def test_an_interval_of_no_successes_starts_at_zero():
-    assert share(0, 10)[1] == 0
-    assert share(10, 10)[2] == 1
+    assert proportion_interval(0, 10)[1] == 0
+    assert proportion_interval(10, 10)[2] == 1
 
 
 def test_the_simplest_candidate_within_one_standard_error_wins(scores):
-    compared = table(scores, [candidate(name) for name in scores], 1 / 9)
+    compared = compare_candidates(scores, [candidate(name) for name in scores], 1 / 9)
     assert compared.index[0] == "qda_shrunk"
     assert select(compared).name == "lda"
     alone = compared.assign(within=compared.index == "qda_shrunk")

@@ -10,7 +10,7 @@ import pytest
 
 from iris_nb.run.programs import Program, announce
 from iris_nb.table import SCHEMA
-from iris_nb.train.tracking import connect, finish, keep, kept, runs, start
+from iris_nb.train.tracking import connect, finish_run, load_artifact, runs, save_artifact, start_run
 from tests.running import free_port
 
 # MLflow 3.17 asks SQLAlchemy 2.1 for a way of loading that it deprecates.
@@ -48,19 +48,19 @@ def server(tmp_path_factory):
 def test_a_tracking_server_keeps_runs_and_files_instead_of_the_home(server, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
     tracker = connect(tmp_path)
-    run_id = start(tracker, "train", {"notebook": "20_train.ipynb"})
-    keep(tracker, run_id, "evidence/note.txt", b"seen from afar")
-    finish(tracker, run_id)
+    run_id = start_run(tracker, "train", {"notebook": "20_train.ipynb"})
+    save_artifact(tracker, run_id, "evidence/note.txt", b"seen from afar")
+    finish_run(tracker, run_id)
     assert not list(tmp_path.iterdir()), "nothing is kept here"
     assert [(run.name, run.status) for run in runs(connect(tmp_path))] == [("train", "FINISHED")]
-    assert kept(tracker, run_id, "evidence/note.txt") == b"seen from afar"
+    assert load_artifact(tracker, run_id, "evidence/note.txt") == b"seen from afar"
     assert tracker.client.get_run(run_id).info.artifact_uri.startswith("mlflow-artifacts:/")
 
 
 def test_without_an_address_every_home_has_a_database_of_its_own(tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     one, other = connect(tmp_path / "one"), connect(tmp_path / "other")
-    finish(one, start(one, "train", {}))
+    finish_run(one, start_run(one, "train", {}))
     assert (len(runs(one)), len(runs(other))) == (1, 0)
     assert one.model == SCHEMA.name
     assert "MLFLOW_TRACKING_URI" not in os.environ
