@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from iris_nb.table import SCHEMA
+from iris_nb.examples import IRIS
 
 ROOT = Path(__file__).parents[1]
 LIBRARY = sorted(p for p in (ROOT / "iris_nb").rglob("*.py") if not p.name.startswith("_"))
@@ -16,7 +16,7 @@ HEAVY = {"mlflow", "sklearn", "skl2onnx", "onnx", "pandas", "pyarrow", "papermil
 
 #: The layers, from the ground up: a module may know those of lower layers, and those of its own layer and room.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("schema", "table", "config", "keys"),
+    ("schema", "table", "examples", "config", "keys"),
     ("bundle", "charts", "client"),
     ("audit",),
     ("predict",),
@@ -115,16 +115,22 @@ def test_the_dashboard_does_not_know_the_service_or_mlflow():
     assert "mlflow" not in source
 
 
-SPELL = [ROOT / "iris_nb/table.py", ROOT / "iris_nb/train/data.py"]
+#: Where the irises may be spelled: the project's table, as long as it is theirs, and the examples.
+SPELL = [ROOT / "iris_nb/table.py", ROOT / "iris_nb/examples.py"]
+WORDS = {*IRIS.names, *IRIS.classes, *(name.split("_")[0] for name in IRIS.names), "load_iris"}
 
 
 @pytest.mark.parametrize(
     "path", [p for p in [*LIBRARY, *SERVICE] if p not in SPELL], ids=lambda p: str(p.relative_to(ROOT))
 )
-def test_only_the_schema_and_the_loader_spell_the_data_sets_words(path):
-    words = {*SCHEMA.names, *SCHEMA.classes, *(part for name in SCHEMA.names for part in name.split("_")[:1])}
+def test_no_module_but_the_table_and_the_examples_spells_the_words_of_a_data_set(path):
     text = path.read_text().lower()
-    assert not [word for word in words if word in text]
+    assert not [word for word in WORDS if word in text]
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=name_of)
+def test_no_module_depends_on_the_example_tables(path):
+    assert "iris_nb.examples" not in imports(path)
 
 
 @pytest.mark.parametrize("path", [*LIBRARY, *SERVICE], ids=lambda p: str(p.relative_to(ROOT)))

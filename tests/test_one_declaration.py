@@ -1,16 +1,24 @@
-"""One bound is changed in the schema's notebook, and everything follows without another edit."""
+"""One bound is changed in the notebook of the table, and everything follows without another edit."""
 
 import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import nbformat
 import pytest
 
+from iris_nb.table import SCHEMA
+
 ROOT = Path(__file__).parents[1]
-BEFORE = 'Feature("sepal_length", "cm", 1, 15,'
-AFTER = 'Feature("sepal_length", "cm", 1, 9,'
+FIRST = SCHEMA.features[0]
+HIGH = round(FIRST.example + (FIRST.high - FIRST.example) / 2, 3)
+NARROWER = f"""#| export
+from dataclasses import replace
+
+SCHEMA = replace(SCHEMA, features=(replace(SCHEMA.features[0], high={HIGH}), *SCHEMA.features[1:]))"""
 
 ASK_THE_SERVICE = """
 import json, sys
@@ -20,8 +28,10 @@ from iris_nb.table import SCHEMA
 from serve.app import create_app
 from serve.settings import Settings
 with TestClient(create_app(Settings(home=Path(sys.argv[1])))) as client:
-    statuses = [client.post("/predict", json={**SCHEMA.example, "sepal_length": x}).status_code for x in (8.9, 9.1)]
-    refusal = client.post("/predict", json={**SCHEMA.example, "sepal_length": 9.1}).json()
+    first = SCHEMA.features[0]
+    rows = [{**SCHEMA.example, first.name: x} for x in (first.high * 0.999, first.high * 1.001)]
+    statuses = [client.post("/predict", json=row).status_code for row in rows]
+    refusal = client.post("/predict", json=rows[1]).json()
     openapi = client.get("/openapi.json").json()
 print(json.dumps([statuses, refusal["errors"][0]["expected"], json.dumps(openapi["components"]["schemas"])]))
 """
@@ -45,11 +55,10 @@ def narrowed(tmp_path_factory: pytest.TempPathFactory, bundles: Path) -> Path:
         shutil.copytree(ROOT / name, root / name, symlinks=True, ignore=leave)
     for name in ("settings.ini", "setup.py", "_quarto.yml"):
         shutil.copy(ROOT / name, root)
-    declaration = root / "nbs/api/00_schema.ipynb"
-    text = declaration.read_text()
-    quoted = json.dumps(BEFORE)[1:-1]
-    assert text.count(quoted) == 1
-    declaration.write_text(text.replace(quoted, json.dumps(AFTER)[1:-1]))
+    declaration = root / "nbs/api/01_table.ipynb"
+    notebook = nbformat.read(declaration, 4)
+    notebook.cells.append(nbformat.v4.new_code_cell(NARROWER))
+    nbformat.write(notebook, declaration)
     subprocess.run([Path(sys.executable).parent / "nbdev_export"], cwd=root, check=True)
     shutil.copytree(bundles, root / "var/bundles")
     return root
@@ -68,21 +77,17 @@ def run(code: str, root: Path, *arguments: str) -> object:
 def test_the_api_accepts_and_explains_the_new_bound(narrowed):
     statuses, expected, _ = run(ASK_THE_SERVICE, narrowed, str(narrowed / "var"))
     assert statuses == [200, 400]
-    assert expected == "a number from 1 to 9 cm"
+    assert expected == replace(FIRST, high=HIGH).expected
 
 
 def test_the_documentation_of_the_api_says_the_new_bound(narrowed):
     *_, schemas = run(ASK_THE_SERVICE, narrowed, str(narrowed / "var"))
-    rows = [
-        s["properties"]["sepal_length"]
-        for s in json.loads(schemas).values()
-        if "sepal_length" in str(s.get("required"))
-    ]
+    rows = [s["properties"][FIRST.name] for s in json.loads(schemas).values() if FIRST.name in s.get("required", [])]
     assert rows
-    assert all(row["maximum"] == 9 for row in rows)
+    assert all(row["maximum"] == HIGH for row in rows)
 
 
 def test_the_dashboards_slider_ends_at_the_new_bound(narrowed):
     sliders = run(READ_THE_SLIDER, narrowed)
-    assert [1, 9] in sliders
-    assert [1, 15] not in sliders
+    assert [FIRST.low, HIGH] in sliders
+    assert [FIRST.low, FIRST.high] not in sliders
