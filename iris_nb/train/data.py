@@ -12,11 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.datasets import load_iris
 from sklearn.model_selection import train_test_split
 
 from ..schema import Schema, fault_of
-from ..table import SCHEMA
+from ..table import SCHEMA, load_rows
 
 # %% ../../nbs/api/train/00_data.ipynb #4774dd02
 class DataError(Exception):
@@ -24,15 +23,10 @@ class DataError(Exception):
 
 # %% ../../nbs/api/train/00_data.ipynb #36a95a00
 def load(
-    path: Path | None = None,  # a CSV or Parquet file with the schema's columns; None for the flowers that come along
-    schema: Schema = SCHEMA,
-) -> pd.DataFrame:  # one row per example: the features in order, then the target
-    "The training table; raises `DataError` where there is none to read."
-    if path is not None:
-        return read_table(path)
-    flowers = load_iris()
-    frame = pd.DataFrame(flowers.data, columns=list(schema.names))
-    return frame.assign(**{schema.target: [schema.classes[code] for code in flowers.target]})
+    path: Path | None = None,  # a CSV or Parquet file with the schema's columns; None for the project's own rows
+) -> pd.DataFrame:  # one row per example, with the features and the target
+    "Return the table to train on; raises `DataError` where there is none to read."
+    return load_rows() if path is None else read_table(path)
 
 
 def read_table(path: Path) -> pd.DataFrame:
