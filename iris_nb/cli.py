@@ -35,7 +35,7 @@ VERBS = (
     Verb("promote", "iris_nb.train.commands:promote", "Make a version the champion, if the gate agrees."),
     Verb("rollback", "iris_nb.train.commands:rollback", "Go back to the champion before this one."),
     Verb("bundle", "iris_nb.predict.commands:bundle", "Look at a model that is ready to serve, or verify it."),
-    Verb("score", "iris_nb.predict.batch:score_command", "Answer every row of a file."),
+    Verb("score", "iris_nb.predict.commands:score_command", "Answer every row of a file."),
     Verb("audit", "iris_nb.audit.commands:audit", "Verify, export, back up or prune the prediction log."),
     Verb("key", "iris_nb.keys:key", "Make an API key for a caller."),
     Verb("dashboard", "iris_nb.run.servers:dashboard", "Start the dashboard alone."),

@@ -29,8 +29,8 @@ from iris_nb.dashboard.traffic import lead, what_if
 from iris_nb.dashboard.widgets import filled
 from iris_nb.monitor.quality import calibrate, expected
 from iris_nb.predict.batch import ScoreError
-from iris_nb.predict.commands import described
-from iris_nb.predict.explain import flip_sentence, slopes, smallest_flip
+from iris_nb.predict.commands import describe
+from iris_nb.predict.explain import _log_odds_slopes, counterfactual, counterfactual_sentence
 from iris_nb.predict.predictor import Predictor, conformal_threshold
 from iris_nb.run.programs import answers
 from iris_nb.run.servers import exposure, notebook_folder, voila_command
@@ -81,9 +81,9 @@ def test_golden_rows_with_other_answers_are_refused_although_every_checksum_is_r
 
 def test_a_bundle_without_calibration_scores_promises_no_sets(home, tmp_path):
     whole = read_bundle(home / "bundles" / FIRST)
-    assert "in a set" in dict(described(whole))
+    assert "in a set" in dict(describe(whole))
     folder = write_bundle(tmp_path / "other", whole.card, whole.onnx, whole.golden, whole.reference)
-    assert "in a set" not in dict(described(read_bundle(folder)))
+    assert "in a set" not in dict(describe(read_bundle(folder)))
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0, -0.1])
@@ -231,15 +231,15 @@ def test_the_tracking_server_that_was_named_is_the_one_that_is_used(tmp_path):
 
 
 def test_without_a_change_that_turns_the_answer_it_is_said():
-    assert flip_sentence(None, SCHEMA.example, SCHEMA).startswith("No change of a single feature")
+    assert counterfactual_sentence(None, SCHEMA.example, SCHEMA).startswith("No change of a single feature")
 
 
 def test_the_change_that_is_named_turns_every_answer():
     X, y = arrays(load())
     model = build(candidate("lda")).fit(X, y)
     for x in X:
-        flip = smallest_flip(model.predict_proba, X, x, SCHEMA)
-        sentence = flip_sentence(flip, dict(zip(SCHEMA.names, x, strict=True)), SCHEMA)
+        flip = counterfactual(model.predict_proba, X, x, SCHEMA)
+        sentence = counterfactual_sentence(flip, dict(zip(SCHEMA.names, x, strict=True)), SCHEMA)
         words = sentence.split()
         changed = x.copy()
         changed[SCHEMA.names.index(flip.feature)] = float(words[words.index("of") + 1])
@@ -251,7 +251,7 @@ def test_a_model_that_is_certain_everywhere_has_no_slopes():
         return np.tile([1.0, 0.0, 0.0], (len(X), 1))
 
     trained = np.random.default_rng(0).normal(size=(50, len(SCHEMA.names)))
-    assert slopes(certain, trained, 0, 1) is None
+    assert _log_odds_slopes(certain, trained, 0, 1) is None
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]"])

@@ -43,7 +43,7 @@ def second_opinion(predictor: Predictor, row: Mapping[str, Any]) -> str:
 def neighbour_table(predictor: Predictor, x: Any) -> str:
     "The training rows most like this one."
     trained, labels = predictor.bundle.reference
-    near = explain.neighbours(trained, labels, x, predictor.schema)
+    near = explain.nearest_neighbours(trained, labels, x, predictor.schema)
     header = [*(f.label for f in predictor.schema.features), predictor.schema.target, "distance (sd)"]
     return listing(f"The most similar {predictor.schema.row}s in training", header, near.values.tolist())
 
@@ -53,14 +53,14 @@ def why(predictor: Predictor, values: Mapping[str, float]) -> list[Piece]:
     schema, trained = predictor.schema, predictor.bundle.reference[0]
     x = np.array([values[name] for name in schema.names])
     P = predictor.probabilities(x[None])[0]
-    push = explain.pushes_of(predictor.probabilities, trained, x, schema)
+    push = explain.contributions(predictor.probabilities, trained, x, schema)
     unit = f"log-odds, {push.answer} against {push.rival} ({'exact' if push.is_exact else 'sampled'})"
-    flip = explain.smallest_flip(predictor.probabilities, trained, x, schema)
+    flip = explain.counterfactual(predictor.probabilities, trained, x, schema)
     return [
-        f"<p class='flip'>{esc(explain.flip_sentence(flip, values, schema))}</p>",
+        f"<p class='flip'>{esc(explain.counterfactual_sentence(flip, values, schema))}</p>",
         charts.chances(dict(zip(schema.classes, P.tolist(), strict=True)), schema),
         charts.pushes(push.terms, push.sentence, unit),
-        charts.among(explain.ranks(trained, x, schema), values, schema),
+        charts.among(explain.percentile_ranks(trained, x, schema), values, schema),
         neighbour_table(predictor, x),
     ]
 

@@ -17,11 +17,10 @@ import msgspec
 
 from . import drift, quality
 from ..dashboard import model_health, snapshot
-from ..dashboard.traffic import load_champion
 from ..bundle import BundleError
 from ..config import home_folder, log_url
 from ..dashboard.page import WINDOWS, View
-from ..predict.predictor import Predictor
+from ..predict.predictor import Predictor, load_champion
 from .quality import Estimate
 from ..schema import Schema
 from ..table import SCHEMA

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from iris_nb.bundle import champion
-from iris_nb.predict.batch import SET_ASIDE, ScoreError, fit_rows, numbers, open_source, score, score_command
+from iris_nb.predict.batch import ScoreError, fit_rows, numbers, open_source, score
+from iris_nb.predict.commands import SET_ASIDE, score_command
 from iris_nb.predict.predictor import Predictor
 from iris_nb.schema import fault_of, faults_of
 from iris_nb.table import SCHEMA
