@@ -15,8 +15,7 @@ import numpy as np
 from msgspec import UNSET
 from uuid_utils import uuid7
 
-from iris_nb.audit.log import AuditLog, Entry
-from iris_nb.audit.migrations import AuditError, ids_of
+from iris_nb.audit.log import AuditError, AuditLog, Entry, ids_of
 from iris_nb.predict.predictor import Predictor
 from serve.errors import Busy, Closing, LogDown, NoModel, without_places
 from serve.history import stamp_of

@@ -11,8 +11,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi import ResponseSpec
 
-from iris_nb.audit.log import AuditConflict, AuditMissing
-from iris_nb.audit.migrations import AuditError
+from iris_nb.audit.log import AuditConflict, AuditError, AuditMissing
 from iris_nb.bundle import BundleError
 from serve.schemas import Fault, Problem
 

@@ -38,7 +38,7 @@ class Service:
         shelf = Shelf(settings.counts) if settings.workers > 1 else None
         self.metrics = Metrics(self.state, shelf)
         self.metrics.registry.register(Watched(settings.home / "watch.json"))
-        audit = partial(AuditLog.open, settings.audit_url, sync=settings.audit_sync, patience=settings.audit_patience)
+        audit = partial(AuditLog.open, settings.audit_url, sync=settings.audit_sync, timeout=settings.audit_patience)
         self.engine = Engine(audit, self.metrics, settings.queue)
         self.champion = Champion(settings.bundles, self.engine)
         self.lines = RequestLines(quiet=settings.log_level == "warning")

@@ -18,7 +18,7 @@ import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
-from iris_nb.audit.chain import parse
+from iris_nb.audit.chain import parse_position
 from iris_nb.bundle import BundleError, disagreement, point_champion, read_bundle, write_bundle
 from iris_nb.cli import cli, main
 from iris_nb.dashboard.model_health import service_state, up_light
@@ -322,7 +322,7 @@ def test_a_control_is_put_on_the_page_as_it_is():
 @pytest.mark.parametrize("text", ["", "3", "3:abc", f"x:{'0' * 64}"])
 def test_what_is_no_place_in_the_chain_is_refused(text):
     with pytest.raises(ValueError, match="no place in a chain"):
-        parse(text)
+        parse_position(text)
 
 
 def test_a_log_that_is_not_there_is_one_sentence_and_pruning_asks_first(home):

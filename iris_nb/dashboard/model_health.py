@@ -21,7 +21,7 @@ import pandas as pd
 from .. import charts
 from ..monitor import drift, quality
 from ..monitor.drift import Reference
-from ..audit.sample import Glance
+from ..audit.sample import WindowSample
 from .page import Piece, esc, light, listing, note, unhurried
 from ..predict.predictor import Predictor
 from ..schema import Schema
@@ -70,7 +70,7 @@ def feature_pair(reference: Reference, rows: pd.DataFrame, verdict: drift.Verdic
 # %% ../../nbs/api/dashboard/04_model_health.ipynb #33b6e32c
 def drift_part(
     predictor: Predictor | None,
-    seen: Glance,
+    seen: WindowSample,
     verdicts: Sequence[drift.Verdict],
     most: int = 6,  # features that are drawn
 ) -> list[Piece]:
@@ -108,7 +108,7 @@ def labelled_part(predictor: Predictor, rows: pd.DataFrame) -> list[Piece]:
     return [said, charts.confusion(quality.confusion_table(known, predictor.schema)), drawn]
 
 # %% ../../nbs/api/dashboard/04_model_health.ipynb #f30876ce
-def quality_part(predictor: Predictor | None, seen: Glance) -> list[Piece]:
+def quality_part(predictor: Predictor | None, seen: WindowSample) -> list[Piece]:
     "Is the model still right?"
     if predictor is None:
         return [note("Accuracy is judged by the champion's calibration, and there is no champion yet.", "make train")]
@@ -158,7 +158,7 @@ def up_light(state: dict[str, Any] | None, url: str) -> str:
     return light("traffic", "Service", "unsure" if rate > 0.05 else "good", said)
 
 # %% ../../nbs/api/dashboard/04_model_health.ipynb #e8956356
-def speed_light(seen: Glance, brisk: float = 50.0, slow: float = 250.0) -> str:
+def speed_light(seen: WindowSample, brisk: float = 50.0, slow: float = 250.0) -> str:
     "Is it quick?"
     if seen.rows.empty:
         return light("traffic", "Speed", "unknown", "Nothing was asked in this window.")
@@ -176,7 +176,7 @@ def drift_light(verdicts: Sequence[drift.Verdict]) -> str:
     return light("drift", "Drift", worst.state, said)
 
 # %% ../../nbs/api/dashboard/04_model_health.ipynb #3faafd5a
-def quality_light(predictor: Predictor | None, seen: Glance) -> str:
+def quality_light(predictor: Predictor | None, seen: WindowSample) -> str:
     "Is the model still right?"
     if predictor is None or seen.rows.empty:
         return light("quality", "Quality", "unknown", "There is nothing to judge.")

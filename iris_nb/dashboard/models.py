@@ -16,7 +16,7 @@ import plotly.graph_objects as go
 
 from .. import charts
 from ..bundle import Card
-from ..audit.sample import Glance, versions
+from ..audit.sample import WindowSample, model_versions
 from .page import Piece, esc, listing, note, tiles
 from ..predict.predictor import Predictor
 
@@ -64,7 +64,7 @@ def said_of(predictor: Predictor, home: Path) -> list[str]:
 def answered_by(rows: pd.DataFrame) -> str:
     "The model versions that answered some rows, as a table."
     lines = [[f"{r.name}-{r.version}", r.rows, f"{r.first:%d %b %H:%M}", f"{r.last:%d %b %H:%M}"]
-             for r in versions(rows).itertuples()]
+             for r in model_versions(rows).itertuples()]
     return listing("Who answered in this window", ["answered by", "rows looked at", "first", "last"], lines)
 
 # %% ../../nbs/api/dashboard/05_models.ipynb #2b2b3d55
@@ -81,7 +81,7 @@ def versions_figure(rows: pd.DataFrame, pieces: int = 24) -> go.Figure:
     return fig.update_layout(barmode="stack", bargap=0.05, showlegend=True, height=260)
 
 # %% ../../nbs/api/dashboard/05_models.ipynb #de97a183
-def models_part(predictor: Predictor | None, seen: Glance, home: Path) -> list[Piece]:
+def models_part(predictor: Predictor | None, seen: WindowSample, home: Path) -> list[Piece]:
     "Who answers, since when, how good it was in training, and who might be next."
     cards = shelf(home / "bundles")
     table = [shelf_table(cards)] if cards else []
@@ -89,5 +89,5 @@ def models_part(predictor: Predictor | None, seen: Glance, home: Path) -> list[P
         return [note("No model has been promoted yet.", "make train", "warn"), *table]
     facts = {name.replace("_", " "): f"{value:.3f}" for name, value in predictor.card.metrics.items()}
     head = tiles({"champion": predictor.card.folder, "trained": predictor.card.created[:10], **facts})
-    over_time = [versions_figure(seen.rows)] if len(versions(seen.rows)) > 1 else []
+    over_time = [versions_figure(seen.rows)] if len(model_versions(seen.rows)) > 1 else []
     return [head, "".join(said_of(predictor, home)), *table, answered_by(seen.rows), *over_time]

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..audit.log import AuditLog
 from ..monitor.drift import Verdict, examine
-from ..audit.sample import Glance, glance
+from ..audit.sample import WindowSample, sample_window
 from ..audit.history import Page
 from . import model_health, models, traffic
 from .page import Piece, View, since_of
@@ -26,7 +26,7 @@ from ..table import SCHEMA
 class Look:
     "What one look at the log found."
     view: View  # what was asked for
-    seen: Glance  # the window
+    seen: WindowSample  # the window
     total: int  # rows in the log
     page: Page  # of the history, with the view's filters
     newest: list[dict[str, Any]]  # the newest row, where there is one
@@ -42,8 +42,8 @@ def look(
 ) -> Look:
     "Read what a view asks for; raises `AuditError` where the log can't be read."
     since = since_of(view, now)
-    with AuditLog.open(url, schema, read_only=True, patience=2) as log:
-        seen = glance(log, since, now + 1, view.model)
+    with AuditLog.open(url, schema, read_only=True, timeout=2) as log:
+        seen = sample_window(log, since, now + 1, view.model)
         wanted = {"label": view.label or None, "model_version": view.model or None}
         page = log.history(rows, before, since=since, **wanted)
         return Look(view, seen, log.count(), page, log.latest(1))
@@ -53,7 +53,7 @@ def row_of(url: str, id: str, schema: Schema = SCHEMA) -> dict[str, Any] | None:
     "One prediction, or None where the log holds none of that id."
     if not id:
         return None
-    with AuditLog.open(url, schema, read_only=True, patience=2) as log:
+    with AuditLog.open(url, schema, read_only=True, timeout=2) as log:
         return log.get(id)
 
 # %% ../../nbs/api/dashboard/07_snapshot.ipynb #927d8846

@@ -28,7 +28,7 @@ from ..config import home_folder, log_url
 from ..predict.predictor import Predictor
 from ..schema import Schema
 from ..table import SCHEMA
-from ..audit.migrations import ids_of
+from ..audit.log import ids_of
 
 # %% ../../nbs/api/run/03_simulate.ipynb #43c5606b
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, inspect, select, text, update
 
-from iris_nb.audit.chain import checks_of, link, pack
-from iris_nb.audit.connection import alone, open_engine, place_of
+from iris_nb.audit.chain import chain_digest, pack, row_checksums
+from iris_nb.audit.connection import begin_exclusive, open_engine, parse_url
 from iris_nb.audit.history import Window
 from iris_nb.audit.log import AuditConflict, AuditError, AuditLog, AuditMissing, Entry
-from iris_nb.audit.maintenance import backup, cut, export, prune, verify
-from iris_nb.audit.migrations import MIGRATIONS, ids_of, migrate, taken
+from iris_nb.audit.maintenance import _prune_chunk, backup, export, prune, verify
+from iris_nb.audit.migrations import MIGRATIONS, applied_migrations, ids_of, migrate
 from iris_nb.schema import Feature, Schema
 from iris_nb.table import SCHEMA
 
@@ -55,24 +55,24 @@ def entries(stop: int, start: int = 0) -> list[Entry]:
 
 @pytest.fixture
 def log(place: str) -> Iterator[AuditLog]:
-    with AuditLog.open(place, patience=0.3) as opened:
+    with AuditLog.open(place, timeout=0.3) as opened:
         yield opened
 
 
 @pytest.fixture
 def engine(place: str) -> Iterator[Engine]:
     "The bare database, before any log was opened in it."
-    url = place_of(place)
+    url = parse_url(place)
     if url.get_backend_name() == "sqlite":
         Path(str(url.database)).touch()
-    opened = open_engine(url, "normal", read_only=False, patience=5)
+    opened = open_engine(url, "normal", read_only=False, timeout=5)
     yield opened
     opened.dispose()
 
 
 def migrated(engine: Engine, steps: Sequence[Callable[[Connection, Schema], None]]) -> None:
     with engine.connect() as connection:
-        alone(connection)
+        begin_exclusive(connection)
         migrate(connection, SCHEMA, steps)
         connection.commit()
 
@@ -90,7 +90,7 @@ def shape(engine: Engine) -> dict[str, list[tuple[str, str, bool]]]:
 def tamper(log: AuditLog, sql: str, **values: object) -> None:
     "Do what anybody could with the database at hand."
     with log.engine.connect() as connection:
-        alone(connection)
+        begin_exclusive(connection)
         connection.execute(text(sql), values)
         connection.commit()
 
@@ -106,7 +106,7 @@ def script(code: str, *arguments: str) -> subprocess.Popen[str]:
 
 def test_a_blank_log_takes_every_step_in_order(log):
     with log.engine.connect() as connection:
-        assert taken(connection) == [step.__name__ for step in MIGRATIONS]
+        assert applied_migrations(connection) == [step.__name__ for step in MIGRATIONS]
 
 
 def test_opening_again_changes_nothing(place):
@@ -202,7 +202,7 @@ def test_a_reader_refuses_a_log_that_is_not_up_to_date(place, engine):
     with pytest.raises(AuditError, match="start the service once"):
         AuditLog.open(place, read_only=True)
     with engine.connect() as connection:
-        assert taken(connection) == [MIGRATIONS[0].__name__]
+        assert applied_migrations(connection) == [MIGRATIONS[0].__name__]
 
 
 def test_a_log_in_memory_is_none():
@@ -309,7 +309,7 @@ def test_no_rows_write_nothing_but_find_out_whether_the_log_can_be_written(log):
     assert log.count() == 0
     assert verify(log).sound
     with log.engine.connect() as other:
-        alone(other)
+        begin_exclusive(other)
         with pytest.raises(AuditError, match="locked"):
             log.append([])
 
@@ -381,7 +381,7 @@ def test_a_killed_writer_leaves_every_committed_group_and_no_half_one(place, syn
 def test_a_locked_log_is_an_error_after_some_patience_and_then_writes_again(log):
     log.append(entries(1))
     with log.engine.connect() as other:
-        alone(other)
+        begin_exclusive(other)
         with pytest.raises(AuditError, match="locked by another program and stayed so"):
             log.append(entries(3, 1))
         with pytest.raises(AuditError, match="locked by another program"):
@@ -467,7 +467,7 @@ def test_a_reader_in_the_middle_of_a_long_question_does_not_delay_the_writer(pla
     with AuditLog.open(place, read_only=True) as reader, reader.engine.connect() as connection:
         rows = connection.execution_options(yield_per=1).execute(select(reader.predictions))
         first = next(rows)
-        log.append(entries(100, 50))  # would fail after its patience if the reader held it up
+        log.append(entries(100, 50))  # would fail after its timeout if the reader held it up
         assert first.seq == 1
         rows.close()
     assert log.count() == 100
@@ -476,9 +476,9 @@ def test_a_reader_in_the_middle_of_a_long_question_does_not_delay_the_writer(pla
 def test_a_writer_in_the_middle_of_a_group_does_not_delay_a_reader(place, log, engine):
     log.append(entries(5))
     with engine.connect() as connection:
-        alone(connection)
+        begin_exclusive(connection)
         connection.execute(text("DELETE FROM labels"))
-        with AuditLog.open(place, read_only=True, patience=0.3) as reader:
+        with AuditLog.open(place, read_only=True, timeout=0.3) as reader:
             assert reader.summary()["count"] == 5
         connection.rollback()
 
@@ -558,7 +558,7 @@ def test_a_window_means_the_same_rows_in_pages_and_in_figures(log, window):
 
 @pytest.mark.parametrize("version", ["1", "2", "9"])
 def test_a_filtered_page_looks_at_so_many_rows_and_the_search_goes_on(log, monkeypatch, version):
-    monkeypatch.setattr("iris_nb.audit.history.LOOKS", (3, 4))
+    monkeypatch.setattr("iris_nb.audit.history._SCAN_LIMITS", (3, 4))
     log.append(entries(100))
     seen, sizes, page = [], [], log.history(limit=4, model_version=version)
     while True:
@@ -665,7 +665,7 @@ def test_a_change_in_any_column_is_found_and_its_row_named(log, column):
     log.append([*entries(12), entry(12, rows=5)])
     where = log.rows if column in log.rows.c else log.requests
     with log.engine.connect() as connection:
-        alone(connection)
+        begin_exclusive(connection)
         change = update(where).where(where.c.get("seq", where.c.first) == 13)
         connection.execute(change.values({column: "[0.1]" if column in TEXTS else 7}))
         connection.commit()
@@ -687,7 +687,7 @@ def test_a_row_that_was_changed_with_its_check_is_found_in_its_request(log):
     found = [
         pack(tuple(row)) for row in log.ask(select(log.rows).where(log.rows.c.first == 13).order_by(log.rows.c.seq))
     ]
-    tamper(log, "UPDATE requests SET checks = :checks WHERE first = 13", checks=checks_of(found))
+    tamper(log, "UPDATE requests SET checks = :checks WHERE first = 13", checks=row_checksums(found))
     assert "row 13 was changed (or one up to row 17 with its check, or row 12 together" in verify(log).sentence
 
 
@@ -698,8 +698,8 @@ def test_a_digest_that_was_mended_is_found_at_the_next_request(log):
     tamper(log, "UPDATE rows SET confidence = 0.123 WHERE seq = 13")
     row = pack(tuple(log.ask(select(log.rows).where(log.rows.c.seq == 13))[0]))
     before, request = log.ask(select(log.requests).where(log.requests.c.first.in_([12, 13])))
-    forged = (*tuple(request)[:-2], checks_of([row]))
-    digest = link(before.digest, forged, [row])
+    forged = (*tuple(request)[:-2], row_checksums([row]))
+    digest = chain_digest(before.digest, forged, [row])
     change = "UPDATE requests SET checks = :checks, digest = :digest WHERE first = 13"
     tamper(log, change, checks=forged[-1], digest=digest)
     assert "row 14 was changed (or row 13 together with its digest)" in verify(log).sentence
@@ -742,7 +742,7 @@ def test_a_row_that_was_added_by_hand_is_named(log):
     log.append(entries(20))
     copied = dict(log.ask(select(log.rows).where(log.rows.c.seq == 20))[0]._mapping)
     with log.engine.connect() as connection:
-        alone(connection)
+        begin_exclusive(connection)
         connection.execute(log.rows.insert().values(copied | {"seq": 21}))
         connection.commit()
     assert "row 21 was added behind the log's back" in verify(log).sentence
@@ -805,9 +805,9 @@ def test_pruning_removes_the_oldest_rows_with_their_labels_and_the_rest_still_pr
 def test_pruning_takes_whole_requests(log):
     log.append([entry(0, rows=30), entry(1, rows=30), entry(2)])
     log.label("id-000001-0000a", SCHEMA.classes[0])
-    assert cut(log, NOON + SECOND, rows=40) == 30
+    assert _prune_chunk(log, NOON + SECOND, rows=40) == 30
     assert (log.get("id-000000-00009"), log.get("id-000001-0000a")["seq"]) == (None, 41)
-    assert cut(log, NOON + 2 * SECOND, rows=20) == 30
+    assert _prune_chunk(log, NOON + 2 * SECOND, rows=20) == 30
     assert [row.first for row in log.ask(select(log.requests))] == [61]
     assert verify(log).sentence == "All 1 rows are as they were written; 60 before them were pruned."
     assert prune(log, datetime(2100, 1, 1, tzinfo=UTC)) == 1

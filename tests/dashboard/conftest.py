@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 import uuid_utils
 
-from iris_nb.audit.log import AuditLog, Entry
-from iris_nb.audit.migrations import ids_of
+from iris_nb.audit.log import AuditLog, Entry, ids_of
 from iris_nb.bundle import champion
 from iris_nb.predict.predictor import Predictor
 from iris_nb.table import SCHEMA

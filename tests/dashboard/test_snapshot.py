@@ -6,8 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from iris_nb.audit.log import AuditLog, Entry
-from iris_nb.audit.migrations import AuditError
+from iris_nb.audit.log import AuditError, AuditLog, Entry
 from iris_nb.bundle import champion
 from iris_nb.dashboard import model_health, prediction, snapshot, traffic
 from iris_nb.dashboard.page import View

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iris_nb.audit.log import AuditLog, Entry
-from iris_nb.audit.migrations import AuditError, ids_of
+from iris_nb.audit.log import AuditError, AuditLog, Entry, ids_of
 from iris_nb.predict.predictor import Predictor
 from iris_nb.table import SCHEMA
 from serve.batching import Call, Engine

@@ -10,9 +10,8 @@ import pytest
 from litestar.exceptions import WebSocketDisconnect
 from prometheus_client import CollectorRegistry, generate_latest
 
-from iris_nb.audit.log import AuditLog
+from iris_nb.audit.log import AuditError, AuditLog
 from iris_nb.audit.maintenance import verify
-from iris_nb.audit.migrations import AuditError
 from iris_nb.monitor.watch import Report, keep
 from iris_nb.table import SCHEMA
 from serve.batching import Engine
