@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from .. import charts
-from ..audit.sample import Glance, versions
+from ..audit.sample import WindowSample, model_versions
 from .page import Link, Piece, View, ago, esc, listing, note, tiles, unhurried
 from ..predict.predictor import Predictor
 from ..schema import Schema
@@ -37,7 +37,7 @@ def nothing_yet(total: int, view: View, url: str, schema: Schema = SCHEMA) -> li
     return [note(f"None of the {total:,} predictions in the log was made {span}. Choose a longer window above.")]
 
 # %% ../../nbs/api/dashboard/03_traffic.ipynb #6885ddb3
-def lead(seen: Glance, total: int, newest: Sequence[dict[str, Any]]) -> str:
+def lead(seen: WindowSample, total: int, newest: Sequence[dict[str, Any]]) -> str:
     "What the page is about, in one line."
     if not newest:
         return "<p class='lead'>The log is empty.</p>"
@@ -45,7 +45,7 @@ def lead(seen: Glance, total: int, newest: Sequence[dict[str, Any]]) -> str:
     return f"<p class='lead'>{total:,} predictions in the log, {seen.count:,} in this window; the newest {fresh}.</p>"
 
 # %% ../../nbs/api/dashboard/03_traffic.ipynb #ea5a21bd
-def headline(seen: Glance) -> str:
+def headline(seen: WindowSample) -> str:
     "The window in four numbers."
     fast, slow = seen.rows["duration_ms"].quantile([0.5, 0.95])
     return tiles({
@@ -56,7 +56,7 @@ def headline(seen: Glance) -> str:
     })
 
 # %% ../../nbs/api/dashboard/03_traffic.ipynb #b3a3e3f4
-def honesty(seen: Glance) -> list[Piece]:
+def honesty(seen: WindowSample) -> list[Piece]:
     "A remark, where the figures rest on a part of the rows only."
     if seen.is_whole:
         return []
@@ -64,7 +64,7 @@ def honesty(seen: Glance) -> list[Piece]:
             f"{seen.count:,} predictions, spread evenly.</p>"]
 
 # %% ../../nbs/api/dashboard/03_traffic.ipynb #f8ba0c7e
-def durations(seen: Glance) -> pd.DataFrame:  # columns: time, half of them, 95% of them, slowest
+def durations(seen: WindowSample) -> pd.DataFrame:  # columns: time, half of them, 95% of them, slowest
     "Response times in milliseconds for each bucket of the window that has rows."
     starts = seen.traffic["time"]
     bucket = np.searchsorted(starts, seen.rows["time"], side="right") - 1
@@ -84,7 +84,7 @@ def since_start(state: dict[str, Any] | None) -> str:
     return f"<p class='lead'>Since its start the service got {state['requests']:,} requests; {refused}{sizes}.</p>"
 
 # %% ../../nbs/api/dashboard/03_traffic.ipynb #bc6764e0
-def traffic_part(seen: Glance, state: dict[str, Any] | None = None) -> list[Piece]:
+def traffic_part(seen: WindowSample, state: dict[str, Any] | None = None) -> list[Piece]:
     "Rate and response time over the window."
     texts = [headline(seen), "".join(map(str, honesty(seen))) + since_start(state)]
     took = durations(seen)
@@ -98,7 +98,7 @@ def confidence_bins(values: pd.Series, classes: int) -> pd.DataFrame:  # columns
     return pd.DataFrame({"low": edges[:-1], "high": edges[1:], "count": counts})
 
 # %% ../../nbs/api/dashboard/03_traffic.ipynb #fa4d81e4
-def predictions_part(seen: Glance, schema: Schema = SCHEMA) -> list[Piece]:
+def predictions_part(seen: WindowSample, schema: Schema = SCHEMA) -> list[Piece]:
     "Classes and confidence."
     mix = {c: int((seen.rows["label"] == c).sum()) for c in schema.classes}
     bins = confidence_bins(seen.rows["confidence"], len(schema.classes))
@@ -124,9 +124,9 @@ def rows_table(rows: Sequence[dict[str, Any]], caption: str, schema: Schema = SC
     return listing(caption, header, [line(r) for r in rows])
 
 # %% ../../nbs/api/dashboard/03_traffic.ipynb #4721e1dd
-def version_names(seen: Glance) -> list[str]:
+def version_names(seen: WindowSample) -> list[str]:
     "The model versions among the rows that were looked at, the newest first."
-    return [str(name) for name in versions(seen.rows)["version"]]
+    return [str(name) for name in model_versions(seen.rows)["version"]]
 
 # %% ../../nbs/api/dashboard/03_traffic.ipynb #49d5a257
 NO_CHAMPION = "No model has been promoted yet, so there is nothing to ask. Train one:"

@@ -24,7 +24,7 @@ from ..predict.predictor import Predictor, load_champion
 from .quality import Estimate
 from ..schema import Schema
 from ..table import SCHEMA
-from ..audit.migrations import AuditError
+from ..audit.log import AuditError
 
 # %% ../../nbs/api/monitor/04_watch.ipynb #71420b9d
 @dataclass(frozen=True)
