@@ -41,7 +41,7 @@ def _repository() -> Path:
 def home_folder(given: str | Path = "") -> Path:
     "Return the absolute folder of everything written at run time: `given`, `IRIS_HOME`, or `var` in the repository."
     named = given or setting("IRIS_HOME")
-    return Path(named).absolute() if named else _repository() / "var"
+    return Path(named).resolve() if named else _repository() / "var"
 
 # %% ../nbs/api/02_config.ipynb #1b9a788c
 def log_url() -> str:

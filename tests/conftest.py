@@ -1,5 +1,6 @@
 """What every test may ask for: a real bundle, made as the pipeline makes it, only smaller."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,3 +53,12 @@ def bundles(tmp_path_factory: pytest.TempPathFactory, make_bundle: MakeBundle) -
     point_champion(root, make_bundle(root).name)
     make_bundle(root, version="2", strength=0.01)
     return root
+
+
+@pytest.fixture
+def champion_home(tmp_path: Path, bundles: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    "A home folder with a champion, which `IRIS_HOME` names."
+    shutil.copytree(bundles, tmp_path / "home" / "bundles")
+    monkeypatch.setenv("IRIS_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("IRIS_DATABASE_URL", raising=False)
+    return tmp_path / "home"

@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from iris_nb.bundle import BundleError
-from iris_nb.cli import VERBS, Verb, cli, complain, find, main
+from iris_nb.cli import COMMANDS, Command, cli, complain, find, main
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = Path(sys.executable).parent / "iris-nb"
-verbs = pytest.mark.parametrize("verb", VERBS, ids=lambda v: v.name)
+verbs = pytest.mark.parametrize("verb", COMMANDS, ids=lambda v: v.name)
 
 
 def call(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -27,7 +27,7 @@ def commands(command: click.Command) -> list[click.Command]:
 
 def test_help_lists_every_verb_and_the_exit_codes():
     said = call("--help").stdout
-    assert all(f"  {verb.name} " in said and verb.help in said for verb in VERBS)
+    assert all(f"  {verb.name} " in said and verb.help in said for verb in COMMANDS)
     assert "3 the gate" in said
 
 
@@ -49,7 +49,8 @@ def test_a_verb_says_what_it_does_and_shows_an_example_where_it_takes_words(verb
 
 @verbs
 def test_a_verbs_module_stays_quiet_about_mlflow_until_it_is_needed(verb):
-    code = f"import sys; from iris_nb.cli import VERBS, find; find(next(v for v in VERBS if v.name == {verb.name!r}))"
+    code = "import sys; from iris_nb.cli import COMMANDS, find; "
+    code += f"find(next(v for v in COMMANDS if v.name == {verb.name!r}))"
     code += "; print(*sorted(m for m in ('mlflow', 'sklearn', 'papermill') if m in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
@@ -85,7 +86,7 @@ def test_a_failure_exits_with_1_and_one_sentence(tmp_path, words, said):
 def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "iris_nb.greetings", None)
     with pytest.raises(click.ClickException, match="'greet' needs "):
-        find(Verb("greet", "iris_nb.greetings:greet", "Say hello."))
+        find(Command("greet", "iris_nb.greetings:greet", "Say hello."))
 
 
 def test_our_own_errors_are_printed_as_they_are(capsys):

@@ -164,7 +164,7 @@ def test_a_taken_port_is_one_sentence(up):
     assert second.returncode != 0
     assert "Traceback" not in second.stderr
     for program in PROGRAMS:
-        assert f"Port {up.environ[program.variable]} ({program.what}) is taken" in second.stderr
+        assert f"Port {up.environ[program.variable]} ({program.title}) is taken" in second.stderr
 
 
 @pytest.mark.slow

@@ -32,9 +32,7 @@ from iris_nb.predict.batch import ScoreError
 from iris_nb.predict.commands import describe
 from iris_nb.predict.explain import _log_odds_slopes, counterfactual, counterfactual_sentence
 from iris_nb.predict.predictor import Predictor, conformal_threshold
-from iris_nb.run.programs import answers
 from iris_nb.run.servers import exposure, notebook_folder, voila_command
-from iris_nb.run.simulate import Story, poster, scenes
 from iris_nb.table import SCHEMA
 from iris_nb.train.candidates import build, candidate
 from iris_nb.train.data import arrays, load
@@ -107,32 +105,8 @@ def test_a_declaration_needs_a_feature():
         replace(SCHEMA, features=())
 
 
-def test_a_story_without_drift_stays_near_the_training_sample(bundles):
-    X, labels = read_bundle(bundles / FIRST).reference
-    told, true = scenes(Story(requests=200), X, labels, SCHEMA)
-    assert np.abs(told.mean(axis=0) - X.mean(axis=0)).max() < 0.5
-    assert set(true) == set(SCHEMA.classes)
-
-
-def test_nobody_who_answers_is_an_error_of_the_network():
-    with pytest.raises(OSError, match="refused"):
-        poster("http://127.0.0.1:1")("/predict", {})
-
-
 def run(*words: str):
     return CliRunner().invoke(cli, list(words))
-
-
-def test_the_past_is_written_once_and_only_into_an_empty_log(home):
-    first = run("simulate", "--past", "5", "--rate", "0.1", "--drift", "any", "1.5")
-    assert "rows of the last 5 minutes" in first.output
-    assert "has rows already" in run("simulate", "--past", "5").output
-
-
-def test_traffic_needs_a_service_and_a_champion(home):
-    assert "Nothing answers" in run("simulate", "--seconds", "0.1", "--url", "http://127.0.0.1:1").output
-    (home / "bundles" / "champion.json").unlink()
-    assert "no champion" in run("simulate", "--seconds", "0.1").output
 
 
 def test_the_watch_judges_what_was_simulated_and_leaves_its_report(home):
@@ -337,23 +311,3 @@ def test_a_log_that_is_not_there_is_one_sentence_and_pruning_asks_first(home):
 def test_a_shell_can_complete_the_verbs():
     found = ShellComplete(cli, {}, "iris-nb", "_IRIS_NB_COMPLETE").get_completions([], "tr")
     assert [item.value for item in found] == ["train"]
-
-
-@pytest.mark.parametrize("said", [(503, b"")], indirect=True)
-def test_a_server_that_says_no_answers(said):
-    assert answers(f"{said}/health")
-
-
-@pytest.mark.parametrize("verb", ["up", "wait"])
-def test_a_port_that_is_no_number_is_one_sentence(home, monkeypatch, verb):
-    monkeypatch.setenv("IRIS_PORT", "eighty")
-    done = run(verb)
-    assert (done.exit_code, "IRIS_PORT" in done.output) == (1, True)
-
-
-def test_where_the_first_training_fails_nothing_is_started(tmp_path, monkeypatch):
-    monkeypatch.setenv("IRIS_HOME", str(tmp_path))
-    monkeypatch.setattr("iris_nb.run.programs.port_faults", lambda wanted: [])
-    failed = subprocess.CompletedProcess([], 3)
-    monkeypatch.setattr("iris_nb.run.programs.subprocess.run", lambda *words, **options: failed)
-    assert run("up", "serve").exit_code == 3
