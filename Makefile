@@ -15,6 +15,13 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 READY := .venv/.ready
 
+# In a clone that was moved or renamed, the programs of .venv still name the old folder: it is made anew.
+ifneq ($(wildcard .venv/bin/iris-nb),)
+ifeq ($(shell head -n 3 .venv/bin/iris-nb | grep -cF '$(CURDIR)/.venv/'),0)
+MOVED := $(shell rm -rf .venv)
+endif
+endif
+
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 

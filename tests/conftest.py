@@ -1,6 +1,7 @@
 """What every test may ask for: a real bundle, made as the pipeline makes it, only smaller."""
 
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from iris_nb.bundle import Card, point_champion, write_bundle
 from iris_nb.table import SCHEMA
 
 pytest_plugins = ["tests.browsing", "tests.databases"]
+# Started in the background by a script, or by nohup, Python ignores Ctrl-C, and so would every program started here.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # How long an example takes depends on the machine and its mood, and on whether coverage looks on.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
