@@ -33,7 +33,8 @@ def replicas(tmp_path: Path, bundles: Path) -> Iterator[list[Live]]:
 def proxy(need, replicas: list[Live], tmp_path: Path) -> Iterator[tuple[str, int]]:
     "The Caddyfile and the limit of the collector as they are, but for the address where it is managed: its URL and process."
     port, admin = free_port(), free_port()
-    text = (DEPLOY / "proxy" / "Caddyfile").read_text().replace("admin 127.0.0.1:2019", f"admin 127.0.0.1:{admin}")
+    text = (DEPLOY / "proxy" / "Caddyfile").read_text()
+    text = text.replace("admin 127.0.0.1:2019", f"admin 127.0.0.1:{admin}")
     (tmp_path / "Caddyfile").write_text(text)
     upstreams = " ".join(f"127.0.0.1:{replica.port}" for replica in replicas)
     environ = {"HOME": str(tmp_path), "IRIS_SITE": f":{port}", "IRIS_REPLICAS": upstreams, "GOMEMLIMIT": "100MiB"}
