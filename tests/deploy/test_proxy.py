@@ -31,7 +31,7 @@ def replicas(tmp_path: Path, bundles: Path) -> Iterator[list[Live]]:
 
 @pytest.fixture
 def proxy(need, replicas: list[Live], tmp_path: Path) -> Iterator[tuple[str, int]]:
-    "The Caddyfile and the limit of the collector as they are, but for the address where it is managed: its URL and process."
+    "The Caddyfile as shipped, but for the address where it is managed: its URL and process."
     port, admin = free_port(), free_port()
     text = (DEPLOY / "proxy" / "Caddyfile").read_text()
     text = text.replace("admin 127.0.0.1:2019", f"admin 127.0.0.1:{admin}")
