@@ -157,8 +157,9 @@ def median(found: Sequence[Heard]) -> Heard:
 def make_home(folder: Path) -> Path:
     "A home with a champion: the plainest candidate, trained here."
     from iris_nb.bundle import Card, point_champion, write_bundle
-    from iris_nb.train.candidates import build, candidate, to_onnx
+    from iris_nb.train.candidates import build, candidate
     from iris_nb.train.data import arrays, load
+    from iris_nb.train.onnx_export import to_onnx
 
     X, y = arrays(load())
     fitted = build(candidate("logistic_regression")).fit(X, y)

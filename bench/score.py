@@ -23,8 +23,9 @@ import pyarrow.parquet as parquet
 
 from iris_nb.bundle import Card, write_bundle
 from iris_nb.table import SCHEMA
-from iris_nb.train.candidates import build, candidate, to_onnx
+from iris_nb.train.candidates import build, candidate
 from iris_nb.train.data import arrays, load
+from iris_nb.train.onnx_export import to_onnx
 
 PANDAS = """
 import pickle, sys

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pandas as pd
 from ..table import SCHEMA
-from .candidates import with_named_classes
+from .onnx_export import with_named_classes
 from onnx import load_model_from_string
 
 from ..bundle import read_bundle

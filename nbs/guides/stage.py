@@ -61,7 +61,8 @@ class Stage:
 
         from iris_nb.bundle import Card, point_champion, write_bundle
         from iris_nb.train.data import arrays, load
-        from iris_nb.train.candidates import build, candidate, to_onnx
+        from iris_nb.train.candidates import build, candidate
+        from iris_nb.train.onnx_export import to_onnx
         from iris_nb.table import SCHEMA
 
         X, y = arrays(load())

@@ -67,7 +67,7 @@ def test_the_lesson_reads_the_reference_table_honestly():
 
 def test_the_lesson_shows_the_selection_the_parity_and_the_coverage():
     assert "the simplest of these is linear discriminant analysis" in stored("train/03_evaluate.ipynb")
-    parity = stored("train/01_candidates.ipynb")
+    parity = stored("train/02_onnx_export.ipynb")
     assert all(f"{c.name:24} agrees on 10,150 rows" in parity for c in CANDIDATES)
     assert re.search(r"0 +0\.05 +0\.95 .*\n1 +0\.10 +0\.90 .*\n2 +0\.20 +0\.80", stored("train/04_conformal.ipynb"))
 
