@@ -3,30 +3,12 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from msgspec import DecodeError, Struct, json
+from msgspec import DecodeError, json
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-
-class Verdict(Struct):
-    name: str  # a feature, the target, or "together"
-    state: str  # good, alarm or unsure
-    p_value: float
-
-
-class Accuracy(Struct):
-    value: float
-    low: float
-    high: float
-
-
-class Report(Struct):
-    time: float  # seconds since 1970
-    rows: int
-    drift: list[Verdict]
-    quality: str
-    accuracy: Accuracy | None = None
+from iris_nb.monitor.report import Report
 
 
 class Watched(Collector):

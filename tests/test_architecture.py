@@ -76,8 +76,7 @@ def test_every_module_of_the_library_has_its_layer():
 @pytest.mark.parametrize("path", LIBRARY, ids=name_of)
 def test_no_import_leads_uphill(path):
     known = {name.removeprefix("iris_nb.") for name in imports(path) if name.startswith("iris_nb.")}
-    if name_of(path) != "monitor.watch":  # for now
-        assert not uphill(name_of(path), known)
+    assert not uphill(name_of(path), known)
 
 
 def test_an_import_that_leads_uphill_is_found():

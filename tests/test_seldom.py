@@ -21,10 +21,10 @@ from click.testing import CliRunner
 from iris_nb.audit.chain import parse_position
 from iris_nb.bundle import BundleError, disagreement, point_champion, read_bundle, write_bundle
 from iris_nb.cli import cli, main
-from iris_nb.dashboard.model_health import service_state, up_light
 from iris_nb.dashboard.page import offer
 from iris_nb.dashboard.prediction import reason_in
 from iris_nb.dashboard.snapshot import row_of
+from iris_nb.dashboard.status import service_state, up_light
 from iris_nb.dashboard.traffic import lead, what_if
 from iris_nb.dashboard.widgets import filled
 from iris_nb.monitor.quality import calibrate, expected

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Floats', 'LEAST', 'LEVEL', 'tenths', 'psi', 'distances', 'chi2', 'Reference', 'reference_of', 'gaps', 'Chance',
-           'chance', 'telling_apart', 'holm', 'beginning', 'Verdict', 'in_words', 'movement', 'evidence', 'too_few',
+           'chance', 'telling_apart', 'holm', 'beginning', 'in_words', 'movement', 'evidence', 'too_few',
            'class_sentence', 'quiet_name', 'together_sentence', 'rounded', 'questions', 'verdict', 'examine', 'worst',
            'history']
 
@@ -22,6 +22,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import chi2_contingency, ks_2samp, wasserstein_distance
 
+from .report import Verdict, severity
 from ..schema import Feature, Schema
 
 # %% ../../nbs/api/monitor/01_drift.ipynb #06074e67
@@ -167,19 +168,6 @@ def beginning(
 # %% ../../nbs/api/monitor/01_drift.ipynb #06076d56
 Floats = NDArray[np.float64]
 
-# %% ../../nbs/api/monitor/01_drift.ipynb #dd49e30c
-@dataclass(frozen=True)
-class Verdict:
-    "What is to be said of one column, or of all of them together."
-    name: str  # a feature, the target, or "together"
-    state: str  # good, alarm or unsure
-    sentence: str
-    p_value: float = 1.0  # corrected for all questions that were asked
-    statistic: float = 0.0  # what was compared: ks, chi-squared, or the hit rate of the classifier
-    threshold: float = 0.0  # the statistic at which this becomes an alarm
-    distances: dict[str, float] | None = None  # for people; a feature's four distances
-    since: str | None = None  # when it began, ISO 8601; None where that was before the window
-
 # %% ../../nbs/api/monitor/01_drift.ipynb #4e9368d7
 def in_words(p: float, rows: int) -> str:
     "How sure, as a sentence."
@@ -292,8 +280,9 @@ def verdict(
         far = distances(reference.X[:, i], values)
     if p >= level:
         text, since = f"{quiet_name(name, schema)} as in training.", None
-    text, state = f"{text} {in_words(p, len(window))}", "alarm" if p < level else "good"
-    return Verdict(name, state, text, p, statistic, 0.0 if np.isnan(threshold) else threshold, far, since)
+    text = f"{text} {in_words(p, len(window))}"
+    threshold = 0.0 if np.isnan(threshold) else threshold
+    return Verdict(name, "alarm" if p < level else "good", text, p, statistic, threshold, far, since)
 
 # %% ../../nbs/api/monitor/01_drift.ipynb #93629f80
 def examine(
@@ -311,8 +300,7 @@ def examine(
 # %% ../../nbs/api/monitor/01_drift.ipynb #ddc66466
 def worst(verdicts: Sequence[Verdict]) -> Verdict:
     "The verdict that matters most."
-    severity = ("alarm", "unsure", "good")
-    return min(verdicts, key=lambda v: (severity.index(v.state), v.distances is None, v.p_value, -v.statistic))
+    return min(verdicts, key=lambda v: (severity(v.state), v.distances is None, v.p_value, -v.statistic))
 
 # %% ../../nbs/api/monitor/01_drift.ipynb #ab5c8ead
 def history(

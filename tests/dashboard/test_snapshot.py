@@ -8,8 +8,9 @@ import pytest
 
 from iris_nb.audit.log import AuditError, AuditLog, Entry
 from iris_nb.bundle import champion
-from iris_nb.dashboard import model_health, prediction, snapshot, traffic
+from iris_nb.dashboard import prediction, snapshot, status, traffic
 from iris_nb.dashboard.page import View
+from iris_nb.monitor.assess import assess
 from iris_nb.predict.predictor import Predictor
 from iris_nb.table import SCHEMA
 
@@ -48,24 +49,22 @@ def write(tmp_path, predictor):
 
 def shown(url, home, predictor, view=View()):  # noqa: B008
     "Every part of the page, as pieces by name."
-    found = snapshot.look(url, view, time.time_ns() // 1000)
-    verdicts = snapshot.judge(found, predictor)
-    made = {
-        name: make() for name, make in snapshot.parts(found, predictor, verdicts, None, home, "http://here").items()
-    }
-    lights = snapshot.lights(found, predictor, verdicts, None, "http://here")
+    found = snapshot.read_log(url, view, time.time_ns() // 1000)
+    report = assess(predictor, found.seen.rows, view.window, found.seen.count)
+    made = {name: make() for name, make in snapshot.parts(found, predictor, report, None, home, "http://here").items()}
+    lights = status.lights(found.seen, report, None, "http://here")
     return made, lights, traffic.rows_table(found.page.rows, "Rows")
 
 
 def test_a_log_that_is_not_there(tmp_path):
     with pytest.raises(AuditError, match="no audit log"):
-        snapshot.look(str(tmp_path / "audit.db"), View(), 0)
+        snapshot.read_log(str(tmp_path / "audit.db"), View(), 0)
 
 
 def test_a_log_that_is_no_log(tmp_path):
     (tmp_path / "audit.db").write_text("not a database, whatever its name says" * 100)
     with pytest.raises(AuditError):
-        snapshot.look(str(tmp_path / "audit.db"), View(), 0)
+        snapshot.read_log(str(tmp_path / "audit.db"), View(), 0)
 
 
 def test_a_log_that_is_locked(write, tmp_path):
@@ -75,7 +74,7 @@ def test_a_log_that_is_locked(write, tmp_path):
     other.execute("BEGIN EXCLUSIVE")
     try:
         with pytest.raises(AuditError):
-            snapshot.look(url, View(), time.time_ns() // 1000)
+            snapshot.read_log(url, View(), time.time_ns() // 1000)
     finally:
         other.close()
 
@@ -135,5 +134,5 @@ def test_what_a_caller_sent_is_never_html(predictor):
 
 
 def test_a_service_that_does_not_answer_is_said_to_be_down():
-    assert model_health.service_state("http://127.0.0.1:9") is None
-    assert "alarm" in model_health.up_light(None, "http://127.0.0.1:9")
+    assert status.service_state("http://127.0.0.1:9") is None
+    assert "alarm" in status.up_light(None, "http://127.0.0.1:9")

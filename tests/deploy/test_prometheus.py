@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 import yaml
 
+from iris_nb.monitor.report import Estimate, Report, Verdict
 from iris_nb.table import SCHEMA
 from tests.conftest import MakeBundle
 from tests.running import free_port, running
@@ -87,10 +89,10 @@ def service(tmp_path_factory: pytest.TempPathFactory, make_bundle: MakeBundle) -
     root = home / "bundles"
     root.mkdir()
     point_champion(root, make_bundle(root).name)
-    good = [{"name": name, "state": "good", "p_value": 0.5} for name in SCHEMA.names]
-    accuracy = {"value": 0.96, "low": 0.93, "high": 0.98}
-    report = {"time": time.time(), "rows": 200, "drift": good, "quality": "good", "accuracy": accuracy}
-    (home / "watch.json").write_text(json.dumps(report))
+    good = [Verdict(name, "good", "As in training.", p_value=0.5) for name in SCHEMA.names]
+    accuracy = Estimate(0.96, 0.93, 0.98, 200)
+    report = Report(time.time(), "24h", 200, good, "good", "As in training.", accuracy)
+    (home / "watch.json").write_bytes(msgspec.json.encode(report))
     with Live(home, {}) as live:
         yield live
 

@@ -1,6 +1,9 @@
 """The watch says what it could not judge, in words and by its exit code."""
 
+import os
 import shutil
+import subprocess
+import sys
 import time
 
 import pytest
@@ -8,7 +11,8 @@ from click.testing import CliRunner
 
 from iris_nb.audit.log import AuditLog, Entry
 from iris_nb.bundle import champion
-from iris_nb.monitor.watch import watch
+from iris_nb.monitor.report import ORDER
+from iris_nb.monitor.watch import CODES, watch
 from iris_nb.predict.predictor import Predictor
 from iris_nb.table import SCHEMA
 
@@ -41,16 +45,47 @@ def test_a_window_like_training_is_good(watched):
 
 def test_the_same_row_again_and_again_is_not_good(watched):
     code, line = watched([0] * 40)
-    assert (code, line.rpartition(": ")[2]) == (2, "unsure, drift could not be judged")
+    assert (code, line.rpartition(": ")[2]) == (3, "unsure, drift could not be judged")
 
 
 def test_a_single_row_is_judged_by_nobody(watched):
     code, line = watched([0])
     assert "1 row (24h)" in line
-    assert (code, line.rpartition(": ")[2]) == (2, "unsure, drift and accuracy could not be judged")
+    assert (code, line.rpartition(": ")[2]) == (3, "unsure, drift and accuracy could not be judged")
 
 
 def test_an_alarm_outweighs_what_could_not_be_judged(watched):
     code, line = watched([0, 1, 2, 3, 4] * 8 + list(range(30)))  # one class only
     assert code == 1
     assert ": alarm" in line
+
+
+def test_a_wrong_command_line_and_an_unsure_verdict_have_different_exit_codes(watched):
+    wrong = CliRunner().invoke(watch, ["--window", "yesterday"]).exit_code
+    assert wrong == 2
+    assert wrong not in CODES.values()
+    assert len(set(CODES.values())) == len(ORDER)
+
+
+#: Ends with the verdict's exit code; an import of what draws fails, and none is in the list of modules at the end.
+WITHOUT_A_PAGE = """
+import sys
+for name in ("ipywidgets", "plotly", "voila", "IPython", "jupyter_client", "iris_nb.dashboard", "iris_nb.charts"):
+    sys.modules[name] = None
+from click.testing import CliRunner
+from iris_nb.monitor.report import ORDER
+from iris_nb.monitor.watch import CODES, watch
+done = CliRunner().invoke(watch, [])
+loaded = {name.split(".")[0] for name, module in sys.modules.items() if module is not None}
+assert not loaded & {"ipywidgets", "plotly", "voila", "IPython", "mlflow", "sklearn"}, loaded
+print(done.output, end="")
+sys.exit(done.exit_code)
+"""
+
+
+def test_the_watch_needs_neither_widgets_nor_figures_nor_a_page(watched, tmp_path):
+    watched(list(range(0, 150, 2)))
+    environ = {**os.environ, "IRIS_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", WITHOUT_A_PAGE], env=environ, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0].endswith(": good")

@@ -12,7 +12,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from iris_nb.audit.log import AuditError, AuditLog
 from iris_nb.audit.maintenance import verify
-from iris_nb.monitor.watch import Report, keep
+from iris_nb.monitor.report import Report
+from iris_nb.monitor.watch import keep
 from iris_nb.table import SCHEMA
 from serve.batching import Engine
 from serve.body import Bodies

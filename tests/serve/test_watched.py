@@ -4,9 +4,8 @@ import time
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from iris_nb.monitor.drift import Verdict
-from iris_nb.monitor.quality import Estimate
-from iris_nb.monitor.watch import Report, keep
+from iris_nb.monitor.report import Estimate, Report, Verdict
+from iris_nb.monitor.watch import keep
 from serve.watched import Watched
 
 
