@@ -40,7 +40,7 @@ from iris_nb.audit.log import AuditLog, Entry  # noqa: E402
 from iris_nb.bundle import champion  # noqa: E402
 from iris_nb.config import home_folder  # noqa: E402
 from iris_nb.predict.predictor import Predictor  # noqa: E402
-from iris_nb.schema import SCHEMA  # noqa: E402
+from iris_nb.table import SCHEMA  # noqa: E402
 from tests.browser import ARGUMENTS, find  # noqa: E402
 from tests.dashboard.conftest import free_port  # noqa: E402
 

@@ -1,10 +1,14 @@
 """The Dockerfile, as far as it can be judged without building it."""
 
+import ast
+import importlib
 import re
 import subprocess
 from collections.abc import Callable
 from configparser import ConfigParser
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "Dockerfile").read_text()
@@ -50,3 +54,20 @@ def test_every_file_that_is_copied_exists_and_is_sent():
         for source in sources:
             assert any(source == path or source.startswith(f"{path}/") for path in sent), source
             assert source == "var/bundles" or (ROOT / source).exists(), source
+
+
+def scripts() -> list[Path]:
+    "The Python programs outside the packages; those of the image have no suffix."
+    image = [
+        path for path in (ROOT / "deploy" / "image").iterdir() if path.read_text().startswith("#!/usr/bin/env python")
+    ]
+    return sorted([*image, *(ROOT / "deploy").glob("*.py"), *(ROOT / "bench").glob("*.py")])
+
+
+@pytest.mark.parametrize("path", scripts(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_a_script_imports_of_the_library_is_there(path):
+    "No test runs each of them, and the type checker does not look at a file without a suffix."
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in ("iris_nb", "serve"):
+            module = importlib.import_module(str(node.module))
+            assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []

@@ -31,11 +31,7 @@ def replicas(tmp_path: Path, bundles: Path) -> Iterator[list[Live]]:
 
 @pytest.fixture
 def proxy(need, replicas: list[Live], tmp_path: Path) -> Iterator[tuple[str, int]]:
-<<<<<<< HEAD
     "The Caddyfile as shipped, but for the address where it is managed: its URL and process."
-=======
-    "The Caddyfile as it is, but for the address where it is managed: the proxy's URL and process."
->>>>>>> 176ef6b (fetch-bundle: the registry names one folder, which is checked, and the files are known; it could write outside, list without end, and end the loop with an error nobody expected)
     port, admin = free_port(), free_port()
     text = (DEPLOY / "proxy" / "Caddyfile").read_text()
     text = text.replace("admin 127.0.0.1:2019", f"admin 127.0.0.1:{admin}")
