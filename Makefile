@@ -1,6 +1,6 @@
 # Everything a person or CI does with this project. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help up demo train serve dashboard mlflow lab test lint readme lock hooks clean browser
+.PHONY: help up demo train serve dashboard mlflow lab test lint readme lock hooks clean test-tools test-long
 
 # Company proxies bring certificates of their own; uv looks at the system's only when asked.
 export UV_SYSTEM_CERTS := 1
@@ -53,18 +53,21 @@ lab: $(READY) ## Open the notebooks in JupyterLab.
 	  > .venv/etc/jupyter/labconfig/page_config.json
 	@exec jupyter lab --LabApp.default_url=/lab/tree/nbs/start.ipynb
 
-test: $(READY) lint browser ## The proof: lint, every lesson cell, every test (TESTS=… goes to pytest).
+test: $(READY) lint ## The proof: lint, every lesson cell, every test (TESTS=… goes to pytest).
 	@echo "Running the lesson cells of every notebook…"
 	@nbdev_test --n_workers 2
-	@python -m pytest $(TESTS)
+	@python -m pytest --numprocesses auto --dist loadfile $(TESTS)
+
+test-long: $(READY) ## The tests that take minutes each: load, replacement and kills, many times over.
+	@IRIS_LONG_TESTS=1 python -m pytest -m long
+
+test-tools: $(READY) ## Get what some tests need and the environment has not: Chromium, PostgreSQL, Prometheus, kubectl.
+	@python -m tests.tools
 
 lint: $(READY) ## Check style and types.
 	@ruff check .
 	@ruff format --check serve tests bench deploy docs setup.py
 	@mypy
-
-browser: $(READY)
-	@python tests/browser.py
 
 README := README.md
 readme: $(READY) ## Write README.md from nbs/index.ipynb.

@@ -15,8 +15,7 @@ image-check: $(READY) ## Build every container image, start the service in its o
 	@hadolint Dockerfile
 	@python tests/deploy/image.py
 
-deploy-check: $(READY) ## Check what deploys: compose file, proxy, manifests, Prometheus, deploy.sh, the wheel.
-	@python tests/deploy/tools.py
+deploy-check: $(READY) test-tools ## Check what deploys: compose file, proxy, manifests, Prometheus, deploy.sh, the wheel.
 	@IRIS_REQUIRE_TOOLS=1 python -m pytest -q tests/deploy --ignore=tests/deploy/test_workflows.py
 
 workflows-check: $(READY) ## Check the workflows: their schema, what they may do, that each job's command exists here.

@@ -1,12 +1,11 @@
 """Fixtures that look at pages in a real browser."""
 
-import os
 from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser import ARGUMENTS, find
+from tests.tools import CHROMIUM_OPTIONS, need
 
 expect.set_options(timeout=60_000)
 
@@ -16,12 +15,9 @@ def browser() -> Iterator[object]:
     "Chromium, for one module: while Playwright lives, no other test can run an event loop."
     from playwright.sync_api import sync_playwright
 
-    path = find()
-    if path is None:
-        wanted = os.environ.get("IRIS_REQUIRE_BROWSER")
-        (pytest.fail if wanted else pytest.skip)("There is no Chromium on this machine, and none could be had.")
+    path = need("chromium")
     with sync_playwright() as p:
-        chromium = p.chromium.launch(executable_path=path, args=ARGUMENTS)
+        chromium = p.chromium.launch(executable_path=path, args=CHROMIUM_OPTIONS)
         yield chromium
         chromium.close()
 

@@ -1,33 +1,19 @@
-"""Databases for the prediction log: a fresh SQLite file, or a fresh database of a PostgreSQL started for the tests."""
+"""Databases for the audit log: a fresh SQLite file, or a fresh database of a PostgreSQL started for the tests."""
 
 import os
 import pwd
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
 
+from tests.tools import need
+
 numbers = count(1)
-
-
-def postgres_programs() -> Path | None:
-    "Where Debian keeps PostgreSQL's programs; installed now where we may and can."
-    if not shutil.which("apt-get"):
-        return None
-    if not (found := sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))) and os.geteuid() == 0:
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "timeout": 300}
-        install = ["apt-get", "install", "-y", "--no-install-recommends", "postgresql"]
-        with suppress(subprocess.TimeoutExpired):
-            subprocess.run(["apt-get", "update"], check=False, **quiet)
-            subprocess.run(install, check=False, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, **quiet)
-        found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    return found[-1].parent if found else None
 
 
 def as_nobody() -> list[str]:
@@ -42,9 +28,7 @@ def as_nobody() -> list[str]:
 def postgres_server() -> Iterator[str]:
     "The address of a PostgreSQL of our own, which listens on a socket in a temporary folder and nowhere else."
     pytest.importorskip("psycopg", reason="the log in PostgreSQL needs the extra 'postgres'")
-    programs = postgres_programs()
-    if programs is None:
-        pytest.skip("no PostgreSQL here, and it can't be installed: the log is tested on SQLite only")
+    programs = Path(need("initdb")).parent
     user = as_nobody()
     with tempfile.TemporaryDirectory(prefix="pg", dir="/tmp") as home:
         Path(home).chmod(0o777)

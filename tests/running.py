@@ -1,5 +1,6 @@
 """Programs that a test starts: on a port of their own, waited for until they answer, ended when the test is."""
 
+import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,8 +12,10 @@ import httpx
 from iris_nb.run.programs import is_taken
 from tests.waiting import wait_until
 
-#: Below the ports that the system gives to whoever calls out, so that none is taken while its program starts.
-_PORTS = SystemRandom().sample(range(20_000, 32_000), 12_000)
+#: Below the ports that the system gives to whoever calls out, so that none is taken while its program starts; and for
+#: each process of pytest-xdist (gw0, gw1, …) other ones.
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 8
+_PORTS = SystemRandom().sample(range(20_000 + _WORKER, 32_000, 8), 1_500)
 
 
 def free_port() -> int:

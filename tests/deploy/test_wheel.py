@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from iris_nb.table import SCHEMA
-from tests.deploy.tools import find
 from tests.running import free_port, running
+from tests.tools import find
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]

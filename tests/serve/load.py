@@ -9,7 +9,7 @@ import httpx
 
 from iris_nb.table import SCHEMA
 
-LONG = bool(os.environ.get("IRIS_LONG_TESTS"))  # for a test by hand: a minute of swaps, forty kills
+LONG = bool(os.environ.get("IRIS_LONG_TESTS"))  # under `make test-long`: a minute of replacements, forty kills
 
 
 class Load(threading.Thread):

@@ -25,6 +25,7 @@ def connected(port: int) -> socket.socket:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_swaps_under_load_fail_nobody_and_mix_nothing(live, home):
     expected = {}
     for name in (FIRST, SECOND):

@@ -65,6 +65,7 @@ def test_sigterm_under_load_answers_and_commits_everything_accepted(live, home):
     assert sorted(load.ids) == sorted(kept)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sync", ["full", "normal"])
 def test_after_a_kill_every_answered_id_is_in_the_log_once(live, home, sync):
     heard: list[str] = []
