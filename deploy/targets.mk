@@ -55,6 +55,4 @@ retrain: $(READY) ## Train, and write what came of it, beside the champion, to v
 	@cat var/summary.md
 
 fetch-champion: ## Get what the newest training on the main branch kept, so that there is a champion to beat (GitHub's gh).
-	@run=$$(gh run list --workflow train.yml --branch main --status success --limit 1 --json databaseId \
-	  --jq '.[0].databaseId // empty') && if [ -n "$$run" ]; then gh run download "$$run" --name training --dir var; \
-	  else echo "No training was kept yet: the first champion has nobody to beat."; fi
+	@deploy/fetch-champion.sh

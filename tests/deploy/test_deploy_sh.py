@@ -207,7 +207,8 @@ def test_an_unknown_option_is_one_sentence(world):
 
 
 @pytest.mark.parametrize(
-    "script", ["deploy.sh", "rollout.sh", "image/with-secrets", "image/lean", "image/install-locked"]
+    "script",
+    ["deploy.sh", "rollout.sh", "fetch-champion.sh", "image/with-secrets", "image/lean", "image/install-locked"],
 )
 def test_shellcheck_finds_nothing(need: Callable[[str], str], deploy: Path, script: str):
     done = subprocess.run([need("shellcheck"), str(deploy / script)], capture_output=True, text=True)
