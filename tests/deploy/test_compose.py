@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -65,6 +66,19 @@ def test_only_the_proxy_may_be_reached_from_elsewhere_and_only_where_that_is_sai
     assert published.pop("proxy").startswith("${IRIS_PUBLISH:-127.0.0.1:")
     assert all(port.startswith("127.0.0.1:") for port in published.values())
     assert COMPOSE["networks"]["back"]["internal"] is True
+
+
+def test_only_the_proxy_may_call_the_world():
+    ways_out = {name for name, network in COMPOSE["networks"].items() if not closed(network)}
+    assert {name for name, service in SERVICES.items() if ways_out & set(service["networks"])} == {"proxy"}
+
+
+def closed(network: dict[str, Any] | None) -> bool:
+    "Whether nothing gets out of it and back: Docker neither forwards nor translates addresses."
+    options = (network or {}).get("driver_opts", {})
+    return (network or {}).get("internal") is True or options == {
+        "com.docker.network.bridge.enable_ip_masquerade": "false"
+    }
 
 
 def test_no_secret_stands_in_the_file():

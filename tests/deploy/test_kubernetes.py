@@ -5,7 +5,9 @@ Not checked here: admission by a real cluster, and whether its metrics adapter s
 
 import re
 import subprocess
+import sys
 from dataclasses import fields
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +142,34 @@ def test_nothing_may_be_reached_that_is_not_named(objects):
     for policy in policies.values():
         rules = [*policy["spec"].get("ingress", []), *policy["spec"]["egress"]]
         assert all(rule["ports"] for rule in rules), "no rule opens every port"
+        assert all(rule.get("to") for rule in policy["spec"]["egress"]), "no rule leads anywhere at all"
+
+
+def test_nothing_leaves_for_the_internet(objects):
+    "What may be reached is chosen by labels, or has a private address."
+    for policy in of_kind(objects, "NetworkPolicy").values():
+        for place in (place for rule in policy["spec"]["egress"] for place in rule["to"]):
+            if "ipBlock" in place:
+                assert ip_network(place["ipBlock"]["cidr"]).is_private
+            else:
+                assert any(selector["matchLabels"] for selector in place.values())
+
+
+def test_the_registry_that_the_settings_name_may_be_reached(objects):
+    [config] = of_kind(objects, "ConfigMap").values()
+    [(namespace, port)] = re.findall(r"^http://\w+\.([\w-]+)\.svc:(\d+)$", config["data"]["MLFLOW_TRACKING_URI"])
+    policies = of_kind(objects, "NetworkPolicy")
+    for name in ("iris-serve", "iris-dashboard", "iris-watch"):
+        [rule] = [r for r in policies[name]["spec"]["egress"] if r["ports"] == [{"protocol": "TCP", "port": int(port)}]]
+        assert rule["to"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}]
+
+
+def test_the_example_of_the_secrets_names_a_command_that_makes_a_key():
+    [command] = re.findall(r"`(.+) NAME` prints", (KUBERNETES / "secrets.example.env").read_text())
+    program, *words = command.split()
+    done = subprocess.run([Path(sys.executable).parent / program, *words, "smoke"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert re.search(r"\bsmoke:[0-9a-f]{64}\b", done.stdout)
 
 
 def test_the_bundle_comes_from_the_registry_before_the_service_starts(objects):
