@@ -55,7 +55,7 @@ lab: $(READY) ## Open the notebooks in JupyterLab.
 
 test: $(READY) lint ## The proof: lint, every lesson cell, every test (TESTS=… goes to pytest).
 	@echo "Running the lesson cells of every notebook…"
-	@nbdev_test --n_workers 2
+	@nbdev-test --n-workers 2
 	@python -m pytest --numprocesses auto --dist loadfile $(TESTS)
 
 test-long: $(READY) ## The tests that take minutes each: load, replacement and kills, many times over.
@@ -81,11 +81,12 @@ lock: $(READY) ## Lock every requirement of settings.ini again in constraints.tx
 	  --override deploy/leave-out.txt --upgrade --refresh-package iris-nb --output-file constraints.txt
 	@$(MAKE) --no-print-directory lock-images
 
-hooks: $(READY) ## Install git hooks that keep notebooks clean and merge them well.
-	@nbdev_install_hooks
-# git runs both from the top of the working tree, where nobody may have put .venv/bin on the PATH.
-	@git config merge.nbdev-merge.driver '.venv/bin/nbdev_merge %O %A %B %P'
-	@printf '#!/bin/sh\nexec .venv/bin/nbdev_trust\n' > "$$(git rev-parse --git-path hooks)/post-merge"
+hooks: $(READY) ## Install git hooks that keep notebooks clean, and show and merge them cell by cell.
+	@nbdev-install-hooks
+# git runs all three from the top of the working tree, and .venv/bin may not be on the PATH.
+	@git config merge.jupyternotebook.driver '.venv/bin/nbdev-merge %O %A %B %P'
+	@git config diff.jupyternotebook.command .venv/bin/nbdev-diff-driver
+	@printf '#!/bin/sh\nexec .venv/bin/nbdev-trust\n' > "$$(git rev-parse --git-path hooks)/post-merge"
 
 clean: ## Remove the environment, but not the trained models and the log in var/.
 	rm -rf .venv .uv _docs _proc

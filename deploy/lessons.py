@@ -1,6 +1,6 @@
 """Run the lesson cells against the exported modules, so that coverage sees them: `make coverage`.
 
-`nbdev_test` runs a notebook's own definitions. Here the cells that export are left out and the module's names stand in
+`nbdev-test` runs a notebook's own definitions. Here the cells that export are left out and the module's names stand in
 for them: what a lesson shows is then counted where it is shipped.
 """
 
@@ -10,28 +10,24 @@ import sys
 from pathlib import Path
 
 from execnb.shell import CaptureShell
+from fastcore.nbio import NbCell
 from nbdev.process import NBProcessor
 
 API = Path(__file__).parents[1] / "nbs" / "api"
 
 
-def directives(cell: object) -> dict[str, list[str]]:
-    return getattr(cell, "directives_", {}) or {}
-
-
-def left_out(cell: object) -> bool:
-    "Prose, what is exported, and what is not to be run."
-    said = directives(cell)
+def left_out(cell: NbCell) -> bool:
+    "Whether a cell is prose, is exported, or is not to be run."
+    said = cell.directives_
     exported = any(name.startswith("export") for name in said)
-    prose = getattr(cell, "cell_type", "") != "code"
-    return prose or exported or said.get("eval:", [""])[0].lower() == "false"
+    return cell.cell_type != "code" or exported or said.get("eval", "").lower() == "false"
 
 
 def run(path: Path) -> bool:
     "Run a notebook's lessons in its own folder, with its module's names; whether all of them went well."
     notebook = NBProcessor(path, process=True).nb
-    names = [directives(cell).get("default_exp", [""])[0] for cell in notebook.cells]
-    module = importlib.import_module(f"iris_nb.{next(filter(None, names))}")
+    [name] = [cell.directives_["default_exp"] for cell in notebook.cells if "default_exp" in cell.directives_]
+    module = importlib.import_module(f"iris_nb.{name}")
     shell = CaptureShell(path)
     shell.user_ns.update({name: value for name, value in vars(module).items() if not name.startswith("__")})
     os.chdir(path.parent)

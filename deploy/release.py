@@ -10,6 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 VERSION = re.compile(r"^version = (.+)$", re.MULTILINE)
+IN_LIBRARY = re.compile(r'^__version__ = "(.+)"$', re.MULTILINE)
 OPEN = re.compile(r"^## (\S+) \(unreleased\)$", re.MULTILINE)
 
 
@@ -34,16 +35,17 @@ def check(version: str, root: Path) -> None:
 
 
 def write(version: str, root: Path, today: str) -> None:
-    "The version and the date, where each has its one place."
-    settings, changelog = root / "settings.ini", root / "CHANGELOG.md"
+    "Write the version into the metadata and the library, and the date into the changelog."
+    settings, library, changelog = root / "settings.ini", root / "iris_nb" / "__init__.py", root / "CHANGELOG.md"
     settings.write_text(VERSION.sub(f"version = {version}", settings.read_text(), count=1))
+    library.write_text(IN_LIBRARY.sub(f'__version__ = "{version}"', library.read_text(), count=1))
     changelog.write_text(OPEN.sub(f"## {version} ({today})", changelog.read_text(), count=1))
 
 
 def release(version: str, root: Path = ROOT, today: str = "") -> None:
     check(version, root)
     write(version, root, today or f"{datetime.now(UTC):%Y-%m-%d}")
-    subprocess.run(["nbdev_export"], cwd=root, check=True)
+    subprocess.run(["nbdev-export"], cwd=root, check=True)
     git("commit", "--quiet", "--all", "--message", f"Release {version}", root=root)
     git("tag", "--annotate", f"v{version}", "--message", f"Release {version}", root=root)
 

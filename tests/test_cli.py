@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from configparser import ConfigParser
 from pathlib import Path
 
 import click
@@ -154,4 +155,7 @@ def test_a_commands_exit_code_is_the_programs():
 def test_the_version_is_the_packages():
     import iris_nb
 
+    about = ConfigParser(delimiters=["="])
+    about.read(ROOT / "settings.ini")
+    assert iris_nb.__version__ == about["DEFAULT"]["version"]
     assert CliRunner().invoke(cli, ["--version"]).output.strip().endswith(iris_nb.__version__)

@@ -1,4 +1,4 @@
-"""What `make hooks` gives to those who carry on: notebooks clean when they are saved, and merged by cells."""
+"""What `make hooks` installs: notebooks clean when they are saved, and shown and merged by cells."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ class Clone:
         self.folder, self.home = folder / "clone", folder / "home"
         self.home.mkdir()
         (self.folder / "nbs").mkdir(parents=True)
-        for name in ("Makefile", "settings.ini", ".gitignore"):
+        for name in ("Makefile", "pyproject.toml", ".gitignore"):
             shutil.copy(ROOT / name, self.folder)
         (self.folder / ".venv").symlink_to(sys.prefix)
         self.notebook = self.folder / "nbs/lesson.ipynb"
@@ -60,6 +60,15 @@ def test_two_who_ran_the_same_notebook_have_no_conflict(clone):
     clone.run("git commit --quiet --all --message ours && git merge --quiet --no-edit theirs")
     merged = nbformat.read(clone.notebook, 4)
     assert [cell.source for cell in merged.cells] == ["a = 10", "b = 2", "c = 30"]
+
+
+def test_a_change_is_shown_by_cells_and_not_as_json(clone):
+    clone.run("git reset --quiet --hard")
+    clone.write(["a = 1", "b = 20", "c = 3"], count=1)
+    changed = clone.run("git diff")
+    clone.run("git reset --quiet --hard")
+    assert "## modified cell-1" in changed
+    assert '"source"' not in changed
 
 
 def test_a_notebook_is_clean_when_it_was_saved_and_keeps_its_tags(clone):

@@ -53,13 +53,13 @@ def narrowed(tmp_path_factory: pytest.TempPathFactory, bundles: Path) -> Path:
     leave = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
     for name in ("nbs", "iris_nb", "serve"):
         shutil.copytree(ROOT / name, root / name, symlinks=True, ignore=leave)
-    for name in ("settings.ini", "setup.py", "_quarto.yml"):
+    for name in ("pyproject.toml", "settings.ini", "setup.py", "_quarto.yml"):
         shutil.copy(ROOT / name, root)
     declaration = root / "nbs/api/01_table.ipynb"
     notebook = nbformat.read(declaration, 4)
     notebook.cells.append(nbformat.v4.new_code_cell(NARROWER))
     nbformat.write(notebook, declaration)
-    subprocess.run([Path(sys.executable).parent / "nbdev_export"], cwd=root, check=True)
+    subprocess.run([Path(sys.executable).parent / "nbdev-export"], cwd=root, check=True)
     shutil.copytree(bundles, root / "var/bundles")
     return root
 

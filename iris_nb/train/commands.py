@@ -42,8 +42,9 @@ def _print_verdict(tags: Mapping[str, str]) -> int:  # the exit code
 def run_notebook(name: str, given: Mapping[str, Any], texts: Mapping[str, str]) -> int:  # the exit code
     "Execute a notebook of the pipeline with a progress bar, and print how it ended."
     notebook = pipeline_notebook(name)
+    values = check_parameters(notebook, given, texts)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as on Ctrl-C, with the run closed
-    done = execute(notebook, check_parameters(notebook, given, texts), home_folder())
+    done = execute(notebook, values, home_folder())
     code = _print_verdict(done.tags)
     click.echo(f"\nThe executed notebook is {done.notebook}.")
     return code

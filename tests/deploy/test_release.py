@@ -15,7 +15,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, value in (("NAME", "A"), ("EMAIL", "a@example.org")):
         monkeypatch.setenv(f"GIT_AUTHOR_{name}", value)
         monkeypatch.setenv(f"GIT_COMMITTER_{name}", value)
-    stand_in = tmp_path / "bin" / "nbdev_export"
+    stand_in = tmp_path / "bin" / "nbdev-export"
     stand_in.parent.mkdir()
     stand_in.write_text("#!/bin/sh\ngrep '^version' settings.ini > exported\n")
     stand_in.chmod(0o755)
@@ -23,6 +23,8 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "repository"
     root.mkdir()
     (root / "settings.ini").write_text("[DEFAULT]\nlib_name = x\nversion = 0.1.0\nmin_python = 3.11\n")
+    (root / "iris_nb").mkdir()
+    (root / "iris_nb/__init__.py").write_text('__version__ = "0.1.0"\n')
     (root / "CHANGELOG.md").write_text(CHANGELOG)
     (root / "exported").write_text("")
     for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "Start"]):
@@ -33,6 +35,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_it_sets_the_version_dates_the_changelog_exports_and_tags(repository):
     release.release("0.2.0", repository, "2026-02-03")
     assert "\nversion = 0.2.0\nmin_python = 3.11\n" in (repository / "settings.ini").read_text()
+    assert (repository / "iris_nb/__init__.py").read_text() == '__version__ = "0.2.0"\n'
     assert "## 0.2.0 (2026-02-03)" in (repository / "CHANGELOG.md").read_text()
     assert (repository / "exported").read_text() == "version = 0.2.0\n"
     assert release.git("tag", "--list", root=repository) == "v0.2.0"

@@ -85,10 +85,10 @@ def test_what_is_no_notebook_is_an_error(tmp_path, content):
 
 @pytest.mark.parametrize("path", PIPELINE, **names)
 def test_the_parameters_tag_survives_nbdev_clean(path, tmp_path):
-    shutil.copy(ROOT / "settings.ini", tmp_path)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
     (tmp_path / "nbs").mkdir()
     copy = Path(shutil.copy(path, tmp_path / "nbs"))
-    subprocess.run([Path(sys.executable).parent / "nbdev_clean", "--fname", copy], cwd=tmp_path, check=True)
+    subprocess.run([Path(sys.executable).parent / "nbdev-clean", "--fname", copy], cwd=tmp_path, check=True)
     assert notebook_parameters(copy) == notebook_parameters(path)
     tagged = [c for c in nbformat.read(copy, 4).cells if "parameters" in c.metadata.get("tags", [])]
     assert len(tagged) == 1
