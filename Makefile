@@ -15,9 +15,9 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 READY := .venv/.ready
 
-# In a clone that was moved or renamed, the programs of .venv still name the old folder: it is made anew.
+# In a clone that was moved or renamed, the programs of .venv still name the old folder: it is made anew. A link is left alone.
 ifneq ($(wildcard .venv/bin/iris-nb),)
-ifeq ($(shell head -n 3 .venv/bin/iris-nb | grep -cF '$(CURDIR)/.venv/'),0)
+ifeq ($(shell test -L .venv || head -n 3 .venv/bin/iris-nb | grep -cF '$(CURDIR)/.venv/'),0)
 MOVED := $(shell rm -rf .venv)
 endif
 endif
