@@ -8,27 +8,34 @@ from litestar.di import Provide
 
 from serve.errors import answer_error
 from serve.logs import config
-from serve.middleware import Door, cors_of
-from serve.routes import health, model, openapi, predictions, root
+from serve.middleware import RequestMiddleware, cors_of, request_context
+from serve.routes import health, history, model, openapi, predictions, root
 from serve.service import Service
 from serve.settings import Settings
 
 
-def create_app(settings: Settings | None = None) -> Litestar:
-    "The whole service; without settings, with those of `Settings.from_env`."
+def create_app(settings: Settings | None = None, fast_path: bool = True) -> Litestar:
+    """Return the whole service; without settings, with those of `Settings.from_env`.
+
+    Without the fast path every request goes through Litestar's handlers, which give the same answers.
+    """
     settings = settings or Settings.from_env()
     dictConfig(config(settings.log_level))
     service = Service(settings)
+    modules = (root, openapi, health, predictions, history, model)
     app = Litestar(
-        [*root.routes, *openapi.routes, *health.routes, *predictions.routes, *model.routes],
+        [handler for module in modules for handler in module.routes],
         lifespan=[service.run],
         state=State({"service": service}),
-        dependencies={"service": Provide(lambda: service, sync_to_thread=False)},
+        dependencies={
+            "service": Provide(lambda: service, sync_to_thread=False),
+            "context": Provide(request_context),
+        },
         exception_handlers={Exception: answer_error},
         openapi_config=openapi.config,
         cors_config=cors_of(settings),
-        request_max_body_size=settings.max_body,
+        request_max_body_size=None,  # `BodyReader` bounds it, in size and in time
         logging_config=None,
     )
-    app.asgi_handler = Door(app, service)
+    app.asgi_handler = RequestMiddleware(app, service, fast_path)
     return app

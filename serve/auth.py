@@ -1,9 +1,14 @@
-"""Who is calling: API keys, compared in constant time, each with its own rate."""
+"""Who is calling: API keys, compared in constant time, each with a rate of its own (a token bucket)."""
 
+import fcntl
 import hmac
 import math
+import mmap
+import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from litestar.connection import ASGIConnection
@@ -17,37 +22,73 @@ Connection = ASGIConnection[Any, Any, Any, Any]
 MAY_NEED_KEY: list[dict[str, list[str]]] = [{}, {"key": []}]  # for the documentation of guarded routes
 
 
+class TokenBuckets:
+    """A token bucket for each key: it fills at the rate, and holds a second's worth.
+
+    With a file the buckets are shared by all workers: a caller with one kept connection reaches only one of them,
+    and would otherwise get a part of its rate. A bucket is its tokens and the time when they were counted; the
+    monotonic clock is the same in all processes of a machine.
+    """
+
+    _BUCKET = struct.Struct("dd")
+
+    def __init__(self, count: int, rate: float, file: Path | None = None) -> None:
+        self.rate, self.burst = rate, max(1.0, rate)
+        self._file = None
+        self._buckets: mmap.mmap | bytearray = bytearray(count * self._BUCKET.size)
+        if file and count:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self._file = file.open("a+b")
+            with self._alone():
+                if file.stat().st_size < len(self._buckets):  # zeros: empty, but for as long as the machine runs
+                    self._file.truncate(len(self._buckets))
+            self._buckets = mmap.mmap(self._file.fileno(), len(self._buckets))
+
+    def spend(self, bucket: int) -> float:
+        "Take one token; return 0, or the seconds until there is one."
+        with self._alone():
+            at, now = bucket * self._BUCKET.size, time.monotonic()
+            tokens, counted = self._BUCKET.unpack_from(self._buckets, at)
+            tokens = self.burst if not counted else min(self.burst, tokens + (now - counted) * self.rate)
+            if tokens < 1:
+                return float(1 - tokens) / self.rate
+            self._BUCKET.pack_into(self._buckets, at, tokens - 1, now)
+            return 0.0
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        "Keep the other workers out; within a worker only the event loop is here."
+        if not self._file:
+            yield
+            return
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+
+
 class Keys:
     "The keys that are known, and what each has left of its rate."
 
     def __init__(self, settings: Settings) -> None:
         self.keys, self.limit = settings.api_keys, settings.rate_limit
-        self.rate = self.limit / settings.workers  # each worker sees its share of the requests
-        self.burst = max(1.0, self.rate)
-        self.left = {key.name: (self.burst, time.monotonic()) for key in self.keys}
+        shared = settings.counts / "rates" if settings.workers > 1 and self.limit else None
+        self._buckets = TokenBuckets(len(self.keys), self.limit, shared)
 
     def caller(self, headers: Mapping[bytes, bytes]) -> str | None:
-        "The name of the caller's key, or None where none is asked for; raises NoKey or Busy."
+        "Return the name of the caller's key, or None where none is asked for; raise NoKey or Busy."
         if not self.keys:
             return None
         given = digest_of(headers.get(b"x-api-key", b""))
         # Every key is compared, whether an earlier one fitted or not.
-        fitting = [key.name for key in self.keys if hmac.compare_digest(key.digest, given)]
+        fitting = [i for i, key in enumerate(self.keys) if hmac.compare_digest(key.digest, given)]
         if not fitting:
             raise NoKey("Send a key of this service in the header X-API-Key.", www_authenticate="ApiKey")
-        if self.rate:
-            self._spend(fitting[0])
-        return fitting[0]
-
-    def _spend(self, name: str) -> None:
-        "Take one request from a key's bucket, which fills at its rate and holds a second's worth."
-        left, since = self.left[name]
-        now = time.monotonic()
-        left = min(self.burst, left + (now - since) * self.rate)
-        if left < 1:
-            wait = math.ceil((1 - left) / self.rate)
+        if self.limit and (seconds := self._buckets.spend(fitting[0])):
+            wait = math.ceil(seconds)
             raise Busy(f"This key may ask {self.limit:g} times a second; ask again in {wait} s.", retry_after=wait)
-        self.left[name] = (left - 1, now)
+        return self.keys[fitting[0]].name
 
 
 def needs_key(connection: Connection, _: BaseRouteHandler) -> None:

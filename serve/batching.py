@@ -1,4 +1,4 @@
-"""Requests that arrive together share one run of the model and one commit; nobody hears before the commit."""
+"""Dynamic batching with group commit: requests that arrive together share one run of the model and one commit."""
 
 import asyncio
 import logging
@@ -15,220 +15,219 @@ import numpy as np
 from msgspec import UNSET
 from uuid_utils import uuid7
 
-from iris_nb.audit.log import AuditError, AuditLog, Entry, ids_of
+from iris_nb.audit.log import Entry, ids_of
 from iris_nb.predict.predictor import Predictor
-from serve.errors import Busy, Closing, LogDown, NoModel, without_places
-from serve.history import stamp_of
+from serve.audit import AuditTrail
+from serve.errors import Busy, Closing, LogDown, ModelFailed, NoModel, RequestError
 from serve.metrics import Metrics
 from serve.parsing import Numbers
-from serve.schemas import Answer
+from serve.schemas import Answer, rfc3339
 
-LINGER = 0.005  # seconds at most
+_LONGEST_WAIT = 0.005  # seconds for the requests that are likely to come
+_MAX_GROUP = 10_000  # rows, but for one request that has more
 log = logging.getLogger("serve")
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    "Who asks, and since when."
+class RequestContext:
+    "A request: who asks, since when, and what was sent."
 
     request_id: str
     caller: str | None
     start: float  # time.perf_counter() at arrival
+    body: bytes = b""
+    query: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    "The rows of one request on their way through the engine."
+class PendingRequest:
+    "The rows of one request that waits for its answer."
 
-    call: Call
+    context: RequestContext
     rows: list[Numbers]
     alpha: float | None
     answer: asyncio.Future[Answer]
 
 
-class Engine:
-    """One thread takes every request that waits, answers all of them, commits once, and tells the event loop.
+Deliver = Callable[[list[PendingRequest], list[Answer | Exception]], None]
+
+
+class Batcher:
+    """Answers requests in groups: one model run, one commit, then all answers.
 
     What holds: an answer is given only after its rows are committed; a group is answered by one model;
-    the rows that wait are bounded; everything accepted is answered before `close` returns.
+    the rows that wait are bounded; a request that can't be logged fails alone; everything accepted is answered
+    before `close` returns. All of this happens on the event loop; the work itself in a thread.
     """
 
-    def __init__(
-        self, audit: Callable[[], AuditLog], metrics: Metrics, most_waiting: int, most_in_group: int = 10_000
-    ) -> None:
-        self.open_audit, self.metrics = audit, metrics
-        self.most_waiting, self.most_in_group = most_waiting, most_in_group
-        self.model: Predictor | None = None
-        self.no_model = "No model was promoted yet: run `make train`, and it is picked up by itself."
-        self.audit: AuditLog | None = None
-        self.audit_fault = "The prediction log is not open yet."
-        self.rows_per_second, self.group_seconds = 1000.0, 0.001  # as lately seen
-        self.closing = False
-        # The event loop alone touches these.
-        self.waiting = 0  # rows, those of the group at work among them
-        self.jobs: deque[Job] = deque()
-        self.expected = 1  # requests that the next group is likely to find
-        self.linger: asyncio.Handle | None = None  # while a group waits for them
-        self.idle = asyncio.Event()
-        self.idle.set()
-        self.groups: queue.SimpleQueue[list[Job]] = queue.SimpleQueue()
-        self.thread = threading.Thread(target=self._work, name="engine")
+    def __init__(self, model: Callable[[], Predictor], audit: AuditTrail, metrics: Metrics, max_waiting: int) -> None:
+        self._model, self._max_waiting = model, max_waiting  # rows
+        self._worker = _Worker(model, audit, metrics, self._deliver_soon)
+        self.closing, self.waiting = False, 0  # rows, those of the group at work among them
+        self._pending: deque[PendingRequest] = deque()
+        self._expected = 1  # requests that the next group is likely to find
+        self._timer: asyncio.Handle | None = None  # while a group waits for them
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def start(self) -> None:
-        "Open the log and begin to work; called on the event loop."
-        self.loop = asyncio.get_running_loop()
-        self.check_audit()
-        self.thread.start()
+        "Begin to work; called on the event loop."
+        self._loop = asyncio.get_running_loop()
+        self._worker.start()
 
     async def close(self) -> None:
-        "Answer everything accepted, then close the log."
+        "Answer everything accepted, and accept no more."
         self.closing = True
-        await self.idle.wait()
-        self.groups.put([])
-        await asyncio.to_thread(self.thread.join)
-        if self.audit:
-            self.audit.close()
+        await self._idle.wait()
+        self._worker.groups.put([])
+        await asyncio.to_thread(self._worker.join)
 
-    async def predict(self, rows: list[Numbers], call: Call, alpha: float | None = None) -> Answer:
-        "Answer rows that were checked; raises Busy, Closing, NoModel or LogDown."
+    async def predict(self, rows: list[Numbers], context: RequestContext, alpha: float | None = None) -> Answer:
+        "Answer rows that were checked; raise Busy, Closing, NoModel, ModelFailed or LogDown."
         if self.closing:
             raise Closing("The service is closing; ask again.", retry_after=1)
-        self.answering()
-        if self.waiting and self.waiting + len(rows) > self.most_waiting:
-            wait = math.ceil(self.waiting / self.rows_per_second)
+        self._model()
+        if self.waiting and self.waiting + len(rows) > self._max_waiting:
+            wait = math.ceil(self.waiting / self._worker.rows_per_second)
             raise Busy(f"{self.waiting:,} rows are waiting already; ask again in {wait} s.", retry_after=wait)
-        answer: asyncio.Future[Answer] = self.loop.create_future()
+        answer: asyncio.Future[Answer] = self._loop.create_future()
         self.waiting += len(rows)
-        self.jobs.append(Job(call, rows, alpha, answer))
-        if self.idle.is_set():
-            self._gather()
-        elif self.linger and len(self.jobs) == self.expected:
-            self.linger.cancel()
-            self.linger = self.loop.call_soon(self._begin)
+        self._pending.append(PendingRequest(context, rows, alpha, answer))
+        if self._idle.is_set():
+            self._schedule()
+        elif self._timer and len(self._pending) == self._expected:
+            self._timer.cancel()
+            self._timer = self._loop.call_soon(self._dispatch)
         return await answer
 
-    def answering(self) -> Predictor:
-        "The model that answers; raises NoModel."
-        if self.model is None:
-            raise NoModel(self.no_model, retry_after=5)
-        return self.model
-
-    def _gather(self) -> None:
-        """Begin a group, or wait a moment for the requests that are likely to come.
-
-        Callers who have just been answered tend to ask again at once, and a commit costs far more than a row.
-        So a group waits until as many have asked as lately did at a time, but not longer than it would take to
-        answer those who are there. A lone caller does not wait: it is all that is expected.
-        """
-        self.idle.clear()
-        if len(self.jobs) < self.expected:
-            self.linger = self.loop.call_later(min(self.group_seconds, LINGER), self._begin)
+    def _schedule(self) -> None:
+        "Begin a group, or wait a moment for the requests that are likely to come."
+        # Callers who have just been answered tend to ask again at once, and a commit costs far more than a row. So a
+        # group waits for as many requests as lately came together, but not longer than it would take to answer those
+        # who are there. A lone caller does not wait: no other is expected.
+        self._idle.clear()
+        if len(self._pending) < self._expected:
+            self._timer = self._loop.call_later(min(self._worker.group_seconds, _LONGEST_WAIT), self._dispatch)
         else:
-            self.linger = self.loop.call_soon(self._begin)  # after those that arrived together with this one
+            self._timer = self._loop.call_soon(self._dispatch)  # after those that arrived together with this one
 
-    def _begin(self) -> None:
-        "Give the thread every request that waits."
-        self.linger = None
-        group: list[Job] = []
+    def _dispatch(self) -> None:
+        "Give the thread the requests that wait, up to the rows of a group."
+        self._timer = None
+        group: list[PendingRequest] = []
         rows = 0
-        while self.jobs and rows < self.most_in_group:
-            group.append(job := self.jobs.popleft())
-            rows += len(job.rows)
-        self.groups.put(group)
+        while self._pending and rows < _MAX_GROUP:
+            group.append(request := self._pending.popleft())
+            rows += len(request.rows)
+        self._worker.groups.put(group)
 
-    def _deliver(self, group: list[Job], answers: list[Answer] | Exception) -> None:
-        "Tell the callers, and begin with those who have come meanwhile."
-        self.expected = len(group) + len(self.jobs)
-        for i, job in enumerate(group):
-            self.waiting -= len(job.rows)
-            if job.answer.done():  # the caller left
-                continue
-            if isinstance(answers, Exception):
-                job.answer.set_exception(answers)
-            else:
-                job.answer.set_result(answers[i])
-        if self.jobs:
-            self._gather()
+    def _deliver_soon(self, group: list[PendingRequest], answers: list[Answer | Exception]) -> None:
+        self._loop.call_soon_threadsafe(self._deliver, group, answers)
+
+    def _deliver(self, group: list[PendingRequest], answers: list[Answer | Exception]) -> None:
+        "Hand the answers to the callers, and begin with the requests that have arrived meanwhile."
+        self._expected = len(group) + len(self._pending)
+        self.waiting -= sum(len(request.rows) for request in group)
+        _hand_out(group, answers)
+        if self._pending:
+            self._schedule()
         else:
-            self.idle.set()
+            self._idle.set()
 
-    def _work(self) -> None:
-        "The thread: one group after the other, until there comes an empty one."
+
+class _Worker(threading.Thread):
+    "Answers one group after the other, until an empty one ends it."
+
+    def __init__(self, model: Callable[[], Predictor], audit: AuditTrail, metrics: Metrics, deliver: Deliver) -> None:
+        super().__init__(name="batcher")
+        self._parts, self._deliver = (model, audit, metrics), deliver
+        self.groups: queue.SimpleQueue[list[PendingRequest]] = queue.SimpleQueue()
+        self.rows_per_second, self.group_seconds = 1000.0, 0.001  # as lately seen
+
+    def run(self) -> None:
+        "Work until there is no more."
         while group := self.groups.get():
             begin = time.perf_counter()
-            try:
-                answers: list[Answer] | Exception = self._answer(group, self.answering())
-            except Exception as error:
-                answers = error
+            answers = _answer_safely(group, *self._parts)
             self.group_seconds = time.perf_counter() - begin
-            speed = sum(len(job.rows) for job in group) / self.group_seconds
+            speed = sum(len(request.rows) for request in group) / self.group_seconds
             self.rows_per_second += 0.1 * (speed - self.rows_per_second)
-            self.loop.call_soon_threadsafe(self._deliver, group, answers)
-
-    def _answer(self, group: list[Job], model: Predictor) -> list[Answer]:
-        rows = chain.from_iterable(row for job in group for row in job.rows)
-        X = np.fromiter(rows, dtype=np.float64).reshape(-1, len(model.schema.names))
-        P = model.probabilities(X)
-        labels, probabilities, confidences = model.labels(P), P.tolist(), P.max(axis=1).tolist()
-        time_us, now = time.time_ns() // 1000, time.perf_counter()
-        stamp = stamp_of(time_us)
-        answers: list[Answer] = []
-        entries: list[Entry] = []
-        at = 0
-        for job in group:
-            part = slice(at, at := at + len(job.rows))
-            answer = Answer(
-                predictions=labels[part],
-                probabilities=probabilities[part],
-                model_name=model.card.name,
-                model_version=model.card.version,
-                processing_time_ms=round(1000 * (now - job.call.start), 3),
-                timestamp=stamp,
-                prediction_ids=ids_of(str(uuid7()), len(job.rows)),
-                prediction_sets=UNSET if job.alpha is None else model.sets(P[part], job.alpha),
-            )
-            answers.append(answer)
-            entries.append(entry_of(job, answer, time_us, confidences[part]))
-        self._commit(entries)
-        self.metrics.group(labels, confidences, time.perf_counter() - now)
-        return answers
-
-    def _commit(self, entries: list[Entry]) -> None:
-        try:
-            if self.audit is None:
-                raise AuditError(self.audit_fault)
-            self.audit.append(entries)
-            self.audit_fault = ""
-        except AuditError as error:
-            self.metrics.failure()
-            if not self.audit_fault:
-                log.error("the prediction log can't be written", extra={"fault": str(error)})
-            self.audit_fault = without_places(error)
-            raise LogDown(self.audit_fault, retry_after=1) from error
-
-    def check_audit(self) -> None:
-        "Find out whether the log can be written, and open it where it is not open yet."
-        try:
-            if self.audit is None:
-                self.audit = self.open_audit()
-            else:
-                self.audit.append([])
-            self.audit_fault = ""
-        except AuditError as error:
-            self.audit_fault = without_places(error)
+            self._deliver(group, answers)
 
 
-def entry_of(job: Job, answer: Answer, time_us: int, confidences: list[float]) -> Entry:
-    "What the log keeps of one request."
+def _hand_out(group: list[PendingRequest], answers: list[Answer | Exception]) -> None:
+    for request, answer in zip(group, answers, strict=True):
+        if request.answer.done():  # the caller left
+            continue
+        if isinstance(answer, Exception):
+            request.answer.set_exception(answer)
+        else:
+            request.answer.set_result(answer)
+
+
+def _answer_safely(
+    group: list[PendingRequest], model: Callable[[], Predictor], audit: AuditTrail, metrics: Metrics
+) -> list[Answer | Exception]:
+    """Return an answer or an error for each request.
+
+    One request that the model or the log refuses must not fail the others, so a group that fails is tried again one
+    by one; but not while the log as a whole can't be used, which would only repeat the wait for it.
+    """
+    try:
+        return [*_answer(group, model(), audit, metrics)]
+    except Exception as error:
+        if not isinstance(error, RequestError):
+            log.exception("a group can't be answered")
+        # Without its frames, which hold the cursor of the transaction that failed.
+        failed = error.with_traceback(None)
+    if len(group) > 1 and not isinstance(failed, LogDown | NoModel):
+        return [_answer_safely([request], model, audit, metrics)[0] for request in group]
+    return [failed] * len(group)
+
+
+def _answer(group: list[PendingRequest], model: Predictor, audit: AuditTrail, metrics: Metrics) -> list[Answer]:
+    "Answer a group with one model run and one commit; raise ModelFailed, RowRefused or LogDown."
+    rows = chain.from_iterable(row for request in group for row in request.rows)
+    X = np.fromiter(rows, dtype=np.float64).reshape(-1, len(model.schema.names))
+    P = model.probabilities(X)
+    if P.shape != (len(X), len(model.schema.classes)) or not np.isfinite(P).all():
+        raise ModelFailed("The model gives no probabilities for this input, so that nothing is answered.")
+    labels, probabilities, confidences = model.labels(P), P.tolist(), P.max(axis=1).tolist()
+    time_us, now = time.time_ns() // 1000, time.perf_counter()
+    timestamp = rfc3339(time_us)
+    answers: list[Answer] = []
+    entries: list[Entry] = []
+    at = 0
+    for request in group:
+        part = slice(at, at := at + len(request.rows))
+        answer = Answer(
+            predictions=labels[part],
+            probabilities=probabilities[part],
+            model_name=model.card.name,
+            model_version=model.card.version,
+            processing_time_ms=round(1000 * (now - request.context.start), 3),
+            timestamp=timestamp,
+            prediction_ids=ids_of(str(uuid7()), len(request.rows)),
+            prediction_sets=UNSET if request.alpha is None else model.sets(P[part], request.alpha),
+        )
+        answers.append(answer)
+        entries.append(_entry(request, answer, time_us, confidences[part]))
+    audit.commit(entries)
+    metrics.group(labels, confidences, time.perf_counter() - now)
+    return answers
+
+
+def _entry(request: PendingRequest, answer: Answer, time_us: int, confidences: list[float]) -> Entry:
+    "Return what the log keeps of one request."
     return Entry(
         id=answer.prediction_ids[0],
-        request_id=job.call.request_id,
+        request_id=request.context.request_id,
         time=time_us,
         model_name=answer.model_name,
         model_version=answer.model_version,
         duration_ms=answer.processing_time_ms,
-        caller=job.call.caller,
-        features=job.rows,
+        caller=request.context.caller,
+        features=request.rows,
         labels=answer.predictions,
         confidences=confidences,
         probabilities=answer.probabilities,

@@ -1,4 +1,8 @@
-"""Reading bodies from strangers: not too long, not too slowly, and JSON."""
+"""Reading bodies from strangers: not too long, not too slowly, and JSON.
+
+A body without a content type is refused: a web page of another origin may send one, or one of plain text, without
+asking first, while for JSON a browser asks with a preflight request, which CORS answers.
+"""
 
 import asyncio
 import time
@@ -10,33 +14,37 @@ from litestar.types import Receive
 from serve.errors import InvalidInput, NotJson, TooLarge, TooSlow
 
 RawHeaders = Mapping[bytes, bytes]
-SLOW = "the body takes too long"
+_SLOW = "the body takes too long"
 
 
-class Bodies:
+class BodyReader:
     "Reads bodies of at most so many bytes that arrive within so many seconds."
 
-    def __init__(self, most: int, patience: float) -> None:
-        self.most, self.patience = most, patience
+    def __init__(self, max_bytes: int, timeout: float) -> None:
+        self.max_bytes, self.timeout = max_bytes, timeout
         self.reading: dict[asyncio.Task[Any] | None, float] = {}  # who reads, since when
 
     async def read(self, headers: RawHeaders, receive: Receive) -> bytes:
-        "The whole body; raises NotJson, TooLarge, TooSlow, or InvalidInput where it ends too early."
-        check_kind(headers.get(b"content-type", b"application/json"))
+        "Return the whole body; raise NotJson, TooLarge, TooSlow, or InvalidInput where it ends too early."
+        if (kind := headers.get(b"content-type")) is not None:
+            check_content_type(kind)
         announced = headers.get(b"content-length", b"")
-        if announced.isdigit() and int(announced) > self.most:
+        if announced.isdigit() and int(announced) > self.max_bytes:
             raise self._too_large()
-        # A timer for each request would cost as much as reading it; a look at who is still here now and then does not.
+        # A timer for each request would cost as much as reading it; `cancel_slow` looks at all readers now and then.
         task = asyncio.current_task()
         self.reading[task] = time.monotonic()
         try:
-            return await self._chunks(receive)
+            body = await self._chunks(receive)
         except asyncio.CancelledError as error:
-            if error.args != (SLOW,):
+            if error.args != (_SLOW,):
                 raise
-            raise TooSlow(f"A body has to arrive within {self.patience:g} s.", connection="close") from None
+            raise TooSlow(f"A body has to arrive within {self.timeout:g} s.", connection="close") from None
         finally:
             del self.reading[task]
+        if body and kind is None:
+            raise NotJson("Send the header Content-Type: application/json; this request has no content type.")
+        return body
 
     async def _chunks(self, receive: Receive) -> bytes:
         chunks: list[bytes] = []
@@ -47,33 +55,38 @@ class Bodies:
                 raise InvalidInput("The connection was closed before the body ended.")
             chunks.append(chunk := message.get("body", b""))
             more = message.get("more_body", False)
-            if (size := size + len(chunk)) > self.most:
+            if (size := size + len(chunk)) > self.max_bytes:
                 raise self._too_large()
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    def hurry(self) -> None:
+    def cancel_slow(self) -> None:
         "Give up on bodies that take too long; called now and then."
-        late = time.monotonic() - self.patience
+        late = time.monotonic() - self.timeout
         for task, since in list(self.reading.items()):
             if task and since < late:
-                task.cancel(SLOW)
+                task.cancel(_SLOW)
                 task.uncancel()
 
     def _too_large(self) -> TooLarge:
-        return TooLarge(f"A body may have {self.most:,} bytes.", connection="close")
+        return TooLarge(f"A body may have {self.max_bytes:,} bytes.", connection="close")
 
 
-def check_kind(kind: bytes) -> None:
+def check_content_type(kind: bytes) -> None:
     "Raise NotJson unless a content type is JSON."
     first, _, second = kind.partition(b";")[0].strip().lower().partition(b"/")
     if first != b"application" or (second != b"json" and not second.endswith(b"+json")):
-        raise NotJson(f"Send the header Content-Type: application/json, not {kind[:80].decode('latin-1')}.")
+        raise NotJson(f"Send the header Content-Type: application/json, not {kind[:80].decode('latin-1')!r}.")
 
 
-def replay(body: bytes) -> Receive:
-    "A way to receive a body that was read already."
+def receive_whole(reader: BodyReader, headers: RawHeaders, receive: Receive) -> Receive:
+    "Return a way to receive that reads the whole body once it is first asked for: after the guards, not before."
+    done = False
 
-    async def receive() -> Any:
-        return {"type": "http.request", "body": body, "more_body": False}
+    async def once() -> Any:
+        nonlocal done
+        if done:
+            return await receive()
+        done = True
+        return {"type": "http.request", "body": await reader.read(headers, receive), "more_body": False}
 
-    return receive
+    return once

@@ -1,7 +1,8 @@
-"""What one worker has counted, in a form that can be written down and added up."""
+"""What one worker has counted: plain numbers that can be written to a file and added up."""
 
 import os
 from bisect import bisect_left
+from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
 
@@ -13,7 +14,7 @@ CONFIDENCES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 
 class Histogram(msgspec.Struct):
-    "How many values fell up to each bound, and above the last."
+    "Count how many values fell up to each bound, and above the last."
 
     bounds: tuple[float, ...]
     counts: list[int]
@@ -42,7 +43,7 @@ class Histogram(msgspec.Struct):
         return sum(self.counts)
 
     def buckets(self) -> list[tuple[str, float]]:
-        "Bounds with the number of values up to them, the way Prometheus has it."
+        "Return the bounds with the number of values up to them, as Prometheus has it."
         return list(zip([*map(str, self.bounds), "+Inf"], map(float, accumulate(self.counts)), strict=True))
 
 
@@ -75,19 +76,38 @@ class Counts(msgspec.Struct):
         self.latest += other.latest
 
 
-class Shelf:
-    "A folder where the workers of one service lay down their counts, each in a file of its own."
+class SharedCounters:
+    """A folder where each worker of one service keeps its counts in a file of its own, replaced atomically.
+
+    prometheus_client has a mode for several processes as well: each counter becomes a place in a memory map. The
+    path of a prediction then costs several times as much as plain numbers do: `python bench/counters.py` tells.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.mine = folder, folder / f"{os.getpid()}.json"
 
     def put(self, counts: Counts) -> None:
+        "Write this worker's counts, whole or not at all."
         self.folder.mkdir(parents=True, exist_ok=True)
         aside = self.mine.with_suffix(".new")
         aside.write_bytes(msgspec.json.encode(counts))
         aside.replace(self.mine)
 
     def others(self) -> list[Counts]:
-        "What the other workers laid down last."
-        files = [path for path in self.folder.glob("*.json") if path != self.mine]
-        return [msgspec.json.decode(path.read_bytes(), type=Counts) for path in files]
+        "Return what the other workers wrote last; a file that can't be read is left out."
+        found = []
+        for path in self.folder.glob("*.json"):
+            with suppress(OSError, ValueError, RecursionError):
+                if path != self.mine:
+                    found.append(_decode(path.read_bytes()))
+        return found
+
+
+def _decode(data: bytes) -> Counts:
+    "Return the counts in a file; raise ValueError where they are none, or count over other bounds."
+    counts, ours = msgspec.json.decode(data, type=Counts), Counts()
+    pairs = [(getattr(counts, name), getattr(ours, name)) for name in ("confidence", "group_rows", "commit_seconds")]
+    pairs += [(histogram, ours.commit_seconds) for histogram in counts.seconds.values()]
+    if any(a.bounds != b.bounds or len(a.counts) != len(b.counts) for a, b in pairs):
+        raise ValueError("histograms over other bounds")
+    return counts

@@ -1,4 +1,5 @@
-"""The one table from what can go wrong to what the caller is told (RFC 9457)."""
+# ruff: noqa: N818 (the table gives each error its title; a suffix would only repeat what they are)
+"""The one table from what can go wrong to the HTTP problem that the caller gets (RFC 9457)."""
 
 import logging
 import re
@@ -19,7 +20,7 @@ MEDIA_TYPE = "application/problem+json"
 log = logging.getLogger("serve")
 
 
-class Refused(Exception):  # noqa: N818 (nobody sees the name; the table gives the title)
+class RequestError(Exception):
     "Why a request gets no answer; the message is a sentence for the caller."
 
     def __init__(self, detail: str, errors: list[Fault] | None = None, retry_after: int = 0, **headers: str) -> None:
@@ -30,39 +31,48 @@ class Refused(Exception):  # noqa: N818 (nobody sees the name; the table gives t
             self.headers["retry-after"] = str(retry_after)
 
 
-class InvalidInput(Refused): ...
+class InvalidInput(RequestError): ...
 
 
-class NoKey(Refused): ...
+class NoKey(RequestError): ...
 
 
-class Unknown(Refused): ...
+class Unknown(RequestError): ...
 
 
-class TooLarge(Refused): ...
+class TooLarge(RequestError): ...
 
 
-class TooSlow(Refused): ...
+class TooSlow(RequestError): ...
 
 
-class NotJson(Refused): ...
+class NotJson(RequestError): ...
 
 
-class Busy(Refused): ...
+class WrongHost(RequestError): ...
 
 
-class NoModel(Refused): ...
+class Busy(RequestError): ...
 
 
-class LogDown(Refused): ...
+class NoModel(RequestError): ...
 
 
-class Closing(Refused): ...
+class ModelFailed(RequestError): ...
+
+
+class LogDown(RequestError): ...
+
+
+class RowRefused(RequestError): ...
+
+
+class Closing(RequestError): ...
 
 
 @dataclass(frozen=True)
 class Rule:
-    "How one kind of error is told."
+    "Status, type and title of the problem that stands for one kind of error."
 
     status: HTTPStatus
     slug: str
@@ -81,15 +91,18 @@ TABLE: dict[type[Exception], Rule] = {
     TooSlow: Rule(HTTPStatus.REQUEST_TIMEOUT, "too-slow", "The request took too long to arrive"),
     TooLarge: Rule(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", "The request is too large"),
     NotJson: Rule(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "not-json", "The body must be JSON"),
+    WrongHost: Rule(HTTPStatus.BAD_REQUEST, "wrong-host", "The service does not answer to this host name"),
     Busy: Rule(HTTPStatus.TOO_MANY_REQUESTS, "busy", "Too many requests"),
     NoModel: Rule(HTTPStatus.SERVICE_UNAVAILABLE, "no-model", "There is no model to answer with"),
+    ModelFailed: Rule(HTTPStatus.SERVICE_UNAVAILABLE, "model-failed", "The model gives no answer"),
+    RowRefused: Rule(HTTPStatus.SERVICE_UNAVAILABLE, "row-refused", "The prediction log refuses this input"),
     LogDown: Rule(HTTPStatus.SERVICE_UNAVAILABLE, "log-down", "The prediction log can't be used"),
     Closing: Rule(HTTPStatus.SERVICE_UNAVAILABLE, "closing", "The service is closing"),
 }
 
 
 def rule_of(error: Exception) -> Rule:
-    "The table's row for an error, or one made from its status where Litestar raised it."
+    "Return the table's row for an error, or one made from its status where Litestar raised it."
     if found := next((TABLE[kind] for kind in type(error).__mro__ if kind in TABLE), None):
         return found
     status = HTTPStatus(error.status_code if isinstance(error, HTTPException) else 500)
@@ -98,24 +111,30 @@ def rule_of(error: Exception) -> Rule:
     return Rule(status, status.phrase.lower().replace(" ", "-"), status.phrase)
 
 
-def without_places(error: Exception | str) -> str:
-    "A message with file names instead of paths and addresses: those are for the log, not for callers."
-    return re.sub(r"[^\s'\"]*/([^\s/'\"]*)", r"\1", str(error))
+_QUERY = re.compile(r"(\w://[^\s'\"?]*)\?[^\s'\"]*")
+_SECRET = re.compile(r"(?i)(\w*passw\w*\s*=\s*)('[^']*'|\"[^\"]*\"|[^\s&;,'\"]+)")
+_PATH = re.compile(r"[^\s'\"]*/([^\s/'\"]*)")
+
+
+def strip_paths(error: Exception | str) -> str:
+    "Return a message with file names instead of paths and addresses, and without passwords, which callers never see."
+    text = _SECRET.sub(r"\1…", _QUERY.sub(r"\1", str(error)))
+    return _PATH.sub(r"\1", text)
 
 
 def problem_of(error: Exception, request_id: str) -> tuple[Problem, dict[str, str]]:
-    "What the caller is told about an error, and the headers that go with it."
+    "Return what the caller reads about an error, and the headers that go with it."
     rule = rule_of(error)
     detail, errors, headers = str(error), getattr(error, "errors", []), dict(getattr(error, "headers", None) or {})
     if isinstance(error, HTTPException):
-        detail, errors = error.detail, faults_of(error.extra)
+        detail, errors = error.detail, _faults_of(error.extra)
     if isinstance(error, HTTPException) and rule is TABLE[InvalidInput]:
         errors = errors or [Fault("", "", "a JSON body", error.detail)]
         detail = "; ".join(f"{e.field or 'the body'}: expected {e.expected}" for e in errors) or detail
     if rule.status == HTTPStatus.NOT_FOUND and isinstance(error, HTTPException):
         detail = "There is nothing at this path; GET / lists what there is."
     if isinstance(error, AuditError | BundleError):
-        detail = without_places(error)
+        detail = strip_paths(error)
     if rule.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers.setdefault("retry-after", "1")
     if rule.status == HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -124,8 +143,30 @@ def problem_of(error: Exception, request_id: str) -> tuple[Problem, dict[str, st
     return Problem(f"urn:problem:{rule.slug}", rule.title, rule.status, detail, request_id, errors), headers
 
 
-def faults_of(extra: Any) -> list[Fault]:
-    "Litestar's list of wrong parameters and fields as ours."
+def error_response(error: Exception, request_id: str) -> tuple[int, bytes, dict[str, str]]:
+    "Return status, body and headers for an error; a problem that can't be encoded is one of ours, and told as that."
+    problem, headers = problem_of(error, request_id)
+    try:
+        return problem.status, msgspec.json.encode(problem), headers
+    except ValueError as unencodable:
+        problem, headers = problem_of(RuntimeError(f"a problem can't be encoded: {unencodable}"), request_id)
+        return problem.status, msgspec.json.encode(problem), headers
+
+
+def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    "Answer an error that was raised inside Litestar."
+    status, payload, headers = error_response(error, request.scope["state"].get("request_id", ""))
+    return Response(payload, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def error_responses(*statuses: int) -> dict[int, ResponseSpec]:
+    "Return what a route's documentation says of the errors that it can answer with."
+    titles = {s: "; ".join({rule.title: s for rule in TABLE.values() if rule.status == s}) for s in statuses}
+    return {s: ResponseSpec(Problem, False, about, MEDIA_TYPE) for s, about in titles.items()}
+
+
+def _faults_of(extra: Any) -> list[Fault]:
+    "Return Litestar's list of wrong parameters and fields as ours."
     found = extra if isinstance(extra, list) else []
     errors = []
     for f in found:
@@ -134,15 +175,3 @@ def faults_of(extra: Any) -> list[Fault]:
         pointer = f"/{field}" if field and f.get("source") == "body" else ""
         errors.append(Fault(pointer, field, expected, got or "something else"))
     return errors
-
-
-def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    "Litestar's way to the table."
-    problem, headers = problem_of(error, request.scope["state"].get("request_id", ""))
-    return Response(msgspec.json.encode(problem), status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
-
-
-def told(*statuses: int) -> dict[int, ResponseSpec]:
-    "What a route's documentation says of the errors it can answer with."
-    titles = {s: "; ".join({rule.title: s for rule in TABLE.values() if rule.status == s}) for s in statuses}
-    return {s: ResponseSpec(Problem, False, about, MEDIA_TYPE) for s, about in titles.items()}

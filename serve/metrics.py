@@ -1,49 +1,53 @@
-"""What the service has done so far: counted in plain numbers, told as Prometheus text or as a JSON summary.
+"""Metrics of the service, as Prometheus text or a JSON summary, with the drift that `iris-nb watch` found last.
 
-The counting happens on the busiest path, so it is a few additions; everything else waits until somebody asks.
+The counting happens on the busiest path, so it is a few additions; everything else waits for a scrape.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from msgspec import convert, to_builtins
+from msgspec import DecodeError, convert, json, to_builtins
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from serve.counters import SECONDS, Counts, Histogram, Shelf
+from iris_nb.monitor.report import Report
+from serve.counters import SECONDS, Counts, Histogram, SharedCounters
 
-METHODS = ("GET", "POST", "HEAD", "OPTIONS")  # others are one series: callers must not make new ones
-PREDICT = ("/predict", "/predict/batch")
-LATEST = 10_000
+_METHODS = ("GET", "POST", "HEAD", "OPTIONS")  # others are one series: callers must not make new ones
+_PREDICT = ("/predict", "/predict/batch")
+_LATEST = 10_000
 State = dict[str, Any]
 
 
 class Metrics(Collector):
-    def __init__(self, state: Callable[[], State], shelf: Shelf | None = None) -> None:
+    "Counts what happens, and collects it for a scrape."
+
+    def __init__(self, state: Callable[[], State], shared: SharedCounters | None = None) -> None:
         self.state = state  # what is true now: waiting rows, model, faults
-        self.mine, self.shelf = Counts(), shelf
+        self.mine, self.shared = Counts(), shared
         self.registry = CollectorRegistry()
         self.registry.register(self)
         ProcessCollector(registry=self.registry)
 
     def request(self, method: str, path: str, status: int, seconds: float) -> None:
         "Count one request; called on the event loop."
-        mine, key = self.mine, f"{method if method in METHODS else 'other'} {path} {status}"
+        mine, key = self.mine, f"{method if method in _METHODS else 'other'} {path} {status}"
         mine.requests[key] = mine.requests.get(key, 0) + 1
         if (histogram := mine.seconds.get(path)) is None:
             histogram = mine.seconds[path] = Histogram.over(SECONDS)
         histogram.add(seconds)
-        if status == 200 and path in PREDICT:
+        if status == 200 and path in _PREDICT:
             mine.latest.append(seconds)
-            if len(mine.latest) > 2 * LATEST:
-                del mine.latest[:LATEST]
+            if len(mine.latest) > 2 * _LATEST:
+                del mine.latest[:_LATEST]
 
     def group(self, labels: list[str], confidences: list[float], commit_seconds: float) -> None:
-        "Count one committed group; called on the engine's thread."
+        "Count one committed group; called on the batcher's thread."
         mine = self.mine
         for label, n in Counter(labels).items():
             mine.classes[label] = mine.classes.get(label, 0) + n
@@ -56,30 +60,30 @@ class Metrics(Collector):
         self.mine.audit_failures += 1
 
     def publish(self) -> None:
-        "Let the other workers know; nothing to do where there are none."
-        if self.shelf:
-            self.shelf.put(self.mine)
+        "Share the counts with the other workers; nothing to do where there are none."
+        if self.shared:
+            self.shared.put(self.mine)
 
     def counts(self) -> Counts:
-        "What all workers have counted."
+        "Return what all workers have counted."
         found = convert(to_builtins(self.mine), Counts)
-        for other in self.shelf.others() if self.shelf else []:
+        for other in self.shared.others() if self.shared else []:
             found.absorb(other)
         return found
 
     def text(self) -> bytes:
-        "Everything, the way Prometheus reads it."
+        "Return everything as Prometheus reads it."
         return generate_latest(self.registry)
 
     def collect(self) -> Iterable[Metric]:
-        "prometheus_client calls this for each scrape."
-        yield from counted(self.counts())
-        yield from stated(self.state())
+        "Yield every metric; prometheus_client calls this for each scrape."
+        yield from _counted(self.counts())
+        yield from _stated(self.state())
 
     def summary(self) -> State:
-        "The numbers that people ask for first."
+        "Return the numbers that people ask for first."
         c = self.counts()
-        asked = {key: n for key, n in c.requests.items() if key.split()[1] in PREDICT}
+        asked = {key: n for key, n in c.requests.items() if key.split()[1] in _PREDICT}
         total, failed = sum(asked.values()), sum(n for key, n in asked.items() if int(key.split()[2]) >= 400)
         ms = np.percentile(c.latest, (50, 95, 99)).round(6) * 1000 if c.latest else np.full(3, None)
         rows = c.confidence.count
@@ -96,7 +100,7 @@ class Metrics(Collector):
         }
 
 
-def counted(c: Counts) -> Iterable[Metric]:
+def _counted(c: Counts) -> Iterable[Metric]:
     requests = CounterMetricFamily("iris_requests", "Requests answered.", labels=("method", "path", "status"))
     for key, n in c.requests.items():
         requests.add_metric(key.split(), n)
@@ -116,7 +120,7 @@ def counted(c: Counts) -> Iterable[Metric]:
     yield CounterMetricFamily("iris_audit_failures", "Groups that could not be committed.", value=c.audit_failures)
 
 
-def stated(state: State) -> Iterable[Metric]:
+def _stated(state: State) -> Iterable[Metric]:
     yield GaugeMetricFamily("iris_queue_rows", "Rows that wait for an answer.", value=state["waiting_rows"])
     yield GaugeMetricFamily("iris_ready", "1 while predictions are answered.", value=state["ready"])
     model = GaugeMetricFamily("iris_model", "The model that answers.", labels=("name", "version"))
@@ -125,3 +129,40 @@ def stated(state: State) -> Iterable[Metric]:
     yield model
     refused = bool(state["model_fault"])
     yield GaugeMetricFamily("iris_model_fault", "1 while a new champion is refused.", value=refused)
+
+
+class WatchReport(Collector):
+    "The report that `iris-nb watch` wrote last, as gauges; none where there is none, or none that can be read."
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def collect(self) -> Iterable[Metric]:
+        "Yield the gauges; prometheus_client calls this for each scrape."
+        if (report := _read_report(self.path)) is None:
+            return
+        yield GaugeMetricFamily("iris_watch_time_seconds", "When drift and quality were judged.", value=report.time)
+        yield GaugeMetricFamily("iris_watch_rows", "Rows in the window that was judged.", value=report.rows)
+        alarm = GaugeMetricFamily("iris_drift_alarm", "1 where a column has drifted.", labels=("name",))
+        p = GaugeMetricFamily("iris_drift_p_value", "How likely chance alone is, corrected.", labels=("name",))
+        for verdict in report.drift:
+            alarm.add_metric((verdict.name,), verdict.state == "alarm")
+            if verdict.state != "unsure":
+                p.add_metric((verdict.name,), verdict.p_value)
+        yield from (alarm, p)
+        lower = report.quality == "alarm"
+        yield GaugeMetricFamily("iris_quality_alarm", "1 where accuracy is below that in training.", value=lower)
+        if report.accuracy:
+            about = "Accuracy expected of the answers, and its interval."
+            accuracy = GaugeMetricFamily("iris_accuracy_expected", about, labels=("bound",))
+            for bound in ("value", "low", "high"):
+                accuracy.add_metric((bound,), getattr(report.accuracy, bound))
+            yield accuracy
+
+
+def _read_report(path: Path) -> Report | None:
+    "Return the report in a file; None where there is none, or none that can be read."
+    try:
+        return json.decode(path.read_bytes(), type=Report)
+    except (OSError, DecodeError, RecursionError):
+        return None

@@ -1,41 +1,51 @@
-"""Which model answers: the champion's pointer is watched, and a new one takes over between two groups."""
+"""Hot reload: the pointer to the champion is watched, and a new model takes over between two groups."""
 
 import logging
+import threading
 from pathlib import Path
+
+import numpy as np
 
 from iris_nb.bundle import BundleError, champion, roll_back
 from iris_nb.predict.predictor import Predictor
-from serve.batching import Engine
-from serve.errors import without_places
+from serve.errors import NoModel, strip_paths
 
 log = logging.getLogger("serve")
 
 
-class Champion:
-    "Keeps the engine's model the one that the pointer names; a bundle that can't be trusted changes nothing."
+class ModelReloader:
+    "Keeps the model that the pointer names; a bundle that can't be trusted changes nothing, whatever is wrong with it."
 
-    def __init__(self, root: Path, engine: Engine) -> None:
-        self.root, self.engine = root, engine
-        self.folder: Path | None = None
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.model: Predictor | None = None
         self.fault = ""  # why the newest champion does not answer
+        self._folder: Path | None = None
+        self._alone = threading.Lock()
+
+    def current(self) -> Predictor:
+        "Return the model that answers; raise NoModel."
+        if self.model is None:
+            raise NoModel(self.why_none, retry_after=5)
+        return self.model
+
+    @property
+    def why_none(self) -> str:
+        "Why there is no model, where there is none."
+        return self.fault or "No model was promoted yet: run `make train`, and it is picked up by itself."
 
     def load(self) -> None:
-        "Look at the pointer and load what it names, if that is new; raises BundleError where it is refused."
-        try:
-            folder = champion(self.root)
-            if folder is not None and folder != self.folder:
-                self.engine.model = Predictor.load(folder)
-                self.folder = folder
-                log.info("a champion took over", extra={"bundle": folder.name})
-            self.fault = ""
-        except (BundleError, OSError, ValueError) as error:
-            self.fault = without_places(error)
-            if self.engine.model is None:
-                self.engine.no_model = self.fault
-            raise BundleError(str(error)) from error
+        "Load what the pointer names, if that is new; raise BundleError where it is refused."
+        with self._alone:
+            try:
+                self._load()
+                self.fault = ""
+            except Exception as error:
+                self.fault = strip_paths(_sentence(error))
+                raise BundleError(self.fault) from error
 
     def check(self) -> None:
-        "Like `load`, but what is refused is only noted, once."
+        "Load as `load` does; what is refused is only noted, once."
         before = self.fault
         try:
             self.load()
@@ -44,6 +54,35 @@ class Champion:
                 log.error("the champion is refused", extra={"fault": str(error)})
 
     def roll_back(self) -> None:
-        "Make the champion before this one answer again; raises BundleError where there is none."
-        roll_back(self.root)
+        "Make the champion before this one answer again; raise BundleError where there is none."
+        try:
+            with self._alone:
+                roll_back(self.root)
+        except Exception as error:
+            raise BundleError(strip_paths(_sentence(error))) from error
         self.load()
+
+    def _load(self) -> None:
+        folder = champion(self.root)
+        if folder is not None and folder != self._folder:
+            model = Predictor.load(folder)
+            _check_probabilities(model)
+            self.model, self._folder = model, folder
+            log.info("a champion took over", extra={"bundle": folder.name})
+
+
+def _sentence(error: Exception) -> str:
+    "Return what is wrong with a bundle, whatever was raised while it was read."
+    if isinstance(error, BundleError | OSError):
+        return str(error)
+    return f"The champion can't be read: its files do not hold what a bundle holds ({type(error).__name__}: {error})."
+
+
+def _check_probabilities(model: Predictor) -> None:
+    "Raise BundleError where a model's golden answers are no probabilities of our classes."
+    X, _ = model.bundle.golden
+    P, expected, name = model.probabilities(X), (len(X), len(model.schema.classes)), model.bundle.path.name
+    if P.shape != expected:
+        raise BundleError(f"The bundle {name} answers with shape {P.shape}, expected {expected}.")
+    if not len(X) or not np.isfinite(P).all() or P.min() < -1e-9 or not np.allclose(P.sum(axis=1), 1, atol=1e-6):
+        raise BundleError(f"The bundle {name} answers with numbers that are no probabilities.")

@@ -1,5 +1,9 @@
 """What goes over the wire: structs made from the schema, so that its names and bounds are spelt nowhere here."""
 
+import csv
+import io
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, defstruct, structs
@@ -8,8 +12,8 @@ from iris_nb.schema import Feature, Schema
 from iris_nb.table import SCHEMA
 
 
-def column(feature: Feature) -> Any:
-    "The type of one field: a number with the feature's bounds, and its words for the documentation."
+def _column(feature: Feature) -> Any:
+    "Return the type of one field: a number with the feature's bounds, and its words for the documentation."
     about = f"{feature.description} In {feature.unit}." if feature.unit else feature.description
     unit = {"x-unit": feature.unit}
     return Annotated[
@@ -19,10 +23,10 @@ def column(feature: Feature) -> Any:
 
 
 def row_type(schema: Schema) -> type[Struct]:
-    "The struct of one row, which refuses what `schema` refuses."
+    "Return the struct of one row, which refuses what `schema` refuses."
     return defstruct(
         schema.row.title().replace(" ", ""),
-        [(f.name, column(f)) for f in schema.features],
+        [(f.name, _column(f)) for f in schema.features],
         namespace={"__doc__": f"One {schema.row} to classify."},
         forbid_unknown_fields=True,
         frozen=True,
@@ -79,6 +83,7 @@ class Answer(Struct, frozen=True):
 
 
 def with_rejected(answer: Answer, rejected: list[BadRow]) -> Answer:
+    "Return the answer to the good rows of a batch with a list of the bad ones."
     return structs.replace(answer, rejected=rejected)
 
 
@@ -122,7 +127,7 @@ class Root(Struct, frozen=True):
     links: dict[str, str]
 
 
-class Logged(Struct, frozen=True):
+class LoggedPrediction(Struct, frozen=True):
     "One row of the audit log."
 
     id: str
@@ -136,18 +141,56 @@ class Logged(Struct, frozen=True):
     model_version: str
     duration_ms: float
     caller: Annotated[str | None, Meta(description="Name of the caller's key.")]
-    true_label: Annotated[Label | None, Meta(description="What it really was, once somebody said so.")]
+    true_label: Annotated[Label | None, Meta(description="The true class, once it is known.")]
 
 
 class Page(Struct, frozen=True):
     "Rows of the audit log, newest first."
 
-    predictions: list[Logged]
+    predictions: list[LoggedPrediction]
     next: Annotated[str | None, Meta(description="Send it as `before` for the next page; null at the end.")]
 
 
-class Truth(Struct, forbid_unknown_fields=True, frozen=True):
+class LabelRequest(Struct, forbid_unknown_fields=True, frozen=True):
     "What a row really was."
 
     label: Label
     correct: Annotated[bool, Meta(description="Whether this corrects an earlier label.")] = False
+
+
+_CSV_COLUMNS = tuple(f for f in LoggedPrediction.__struct_fields__ if f not in ("features", "probabilities"))
+
+
+def logged_prediction(row: dict[str, Any]) -> LoggedPrediction:
+    "Return a row of the audit log as it goes over the wire."
+    same = {name: row[name] for name in LoggedPrediction.__struct_fields__ if name in row}
+    features = Row(*(row[name] for name in SCHEMA.names))
+    return LoggedPrediction(**same, timestamp=rfc3339(row["time"]), features=features, prediction=row["label"])
+
+
+def csv_of(page: Page) -> str:
+    "Return a page as a table: features and probabilities each in a column of their own."
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow([*_CSV_COLUMNS, *SCHEMA.names, *(f"probability_{c}" for c in SCHEMA.classes)])
+    table.writerows(_csv_row(row) for row in page.predictions)
+    return text.getvalue()
+
+
+def _csv_row(row: LoggedPrediction) -> Iterable[Any]:
+    features = (getattr(row.features, name) for name in SCHEMA.names)
+    return [*(getattr(row, name) for name in _CSV_COLUMNS), *features, *row.probabilities]
+
+
+def rfc3339(time_us: int) -> str:
+    "Return microseconds since 1970 as text (RFC 3339)."
+    seconds, rest = divmod(time_us, 1_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:06d}Z"
+
+
+def microseconds(moment: datetime | None) -> int | None:
+    "Return a moment as microseconds since 1970; without a zone it is UTC."
+    if moment is None:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return round(moment.timestamp() * 1_000_000)

@@ -3,55 +3,59 @@
 import asyncio
 import gc
 import logging
+import multiprocessing
+import os
+import signal
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from multiprocessing.connection import wait
 from typing import Any
 
 from litestar import Litestar
 
-from iris_nb.audit.history import Window
 from iris_nb.audit.log import AuditLog
-from iris_nb.schema import shown
+from serve.audit import AuditTrail
 from serve.auth import Keys
-from serve.batching import Engine
-from serve.body import Bodies
-from serve.counters import Shelf
-from serve.errors import InvalidInput, LogDown, Unknown
-from serve.history import logged
-from serve.logs import RequestLines
-from serve.metrics import Metrics
-from serve.reloading import Champion
-from serve.schemas import Fault, Health, Logged, Page
+from serve.batching import Batcher
+from serve.body import BodyReader
+from serve.counters import SharedCounters
+from serve.logs import RequestLines, writer
+from serve.metrics import Metrics, WatchReport
+from serve.reloading import ModelReloader
+from serve.schemas import Health
 from serve.settings import Settings
-from serve.watched import Watched
 
 log = logging.getLogger("serve")
 
 
 class Service:
+    "Everything that the routes use."
+
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.keys = Keys(settings)
-        self.bodies = Bodies(settings.max_body, settings.body_seconds)
-        shelf = Shelf(settings.counts) if settings.workers > 1 else None
-        self.metrics = Metrics(self.state, shelf)
-        self.metrics.registry.register(Watched(settings.home / "watch.json"))
-        audit = partial(AuditLog.open, settings.audit_url, sync=settings.audit_sync, timeout=settings.audit_patience)
-        self.engine = Engine(audit, self.metrics, settings.queue)
-        self.champion = Champion(settings.bundles, self.engine)
+        self.bodies = BodyReader(settings.max_body, settings.body_seconds)
+        shared = SharedCounters(settings.counts) if settings.workers > 1 else None
+        self.metrics = Metrics(self.state, shared)
+        self.metrics.registry.register(WatchReport(settings.home / "watch.json"))
+        open_log = partial(AuditLog.open, settings.audit_url, sync=settings.audit_sync, timeout=settings.audit_timeout)
+        self.audit = AuditTrail(open_log, self.metrics)
+        self.reloader = ModelReloader(settings.bundles)
+        self.batcher = Batcher(self.reloader.current, self.audit, self.metrics, settings.queue)
         self.lines = RequestLines(quiet=settings.log_level == "warning")
         self.since = time.monotonic()
 
     @asynccontextmanager
     async def run(self, app: Litestar) -> AsyncIterator[None]:
-        "Everything between the first and the last request."
-        self.champion.check()
-        self.engine.start()
-        gc.collect()
-        gc.freeze()  # what is there now stays, and need not be looked through for garbage again and again
-        gc.set_threshold(20_000, 20, 20)  # a batch makes many thousand values, and hardly ever a cycle
+        "Start before the first request, and end after the last."
+        _end_with_parent()
+        self.reloader.check()
+        self.audit.check()
+        self.batcher.start()
+        _calm_garbage_collector()
         watch = asyncio.create_task(self._watch())
         try:
             yield
@@ -59,54 +63,35 @@ class Service:
             watch.cancel()
             with suppress(asyncio.CancelledError):
                 await watch
-            await self.engine.close()
+            await self.batcher.close()
+            self.audit.close()
             self.lines.flush()
+            writer.flush()
 
     async def _watch(self) -> None:
-        "Look after the champion and the log, now and then."
+        "Look after bodies, champion, counts and log, now and then; one that fails keeps none of the others waiting."
         while True:
             await asyncio.sleep(self.settings.watch_seconds)
-            self.bodies.hurry()
-            try:
-                await asyncio.to_thread(self.champion.check)
-                self.metrics.publish()
-                if self.engine.audit_fault:
-                    await asyncio.to_thread(self.engine.check_audit)
-            except Exception:
-                log.exception("the watch failed, and goes on")
+            self.bodies.cancel_slow()
+            for duty in (self.reloader.check, self.metrics.publish, self.audit.check_again):
+                try:
+                    await asyncio.to_thread(duty)
+                except Exception:
+                    log.exception("the watch failed, and goes on")
 
     def faults(self) -> list[str]:
-        "Why no prediction can be answered now, one sentence each; none when one can."
-        found = [] if self.engine.model else [self.engine.no_model]
-        if self.engine.audit_fault:
-            found.append(f"The prediction log can't be written: {self.engine.audit_fault}")
-        return [*found, "The service is closing."] if self.engine.closing else found
-
-    def log(self) -> AuditLog:
-        "The audit log; raises LogDown where it is not open."
-        if self.engine.audit is None:
-            raise LogDown(self.engine.audit_fault, retry_after=1)
-        return self.engine.audit
-
-    async def history(self, window: Window, limit: int, before: str | None) -> Page:
-        "A page of the audit log; raises InvalidInput where the cursor is none."
-        try:
-            found = await asyncio.to_thread(self.log().page, window, limit, before)
-        except ValueError as error:
-            raise InvalidInput(str(error), [Fault("", "before", "`next` of the page before", shown(before))]) from error
-        return Page([logged(row) for row in found.rows], found.next)
-
-    async def logged(self, id: str) -> Logged:
-        "One prediction as the log keeps it; raises Unknown."
-        if (row := await asyncio.to_thread(self.log().get, id)) is None:
-            raise Unknown(f"The audit log holds no prediction with the id {id[:80]!r}.")
-        return logged(row)
+        "Return why no prediction can be answered now, one sentence each; none when one can."
+        found = [] if self.reloader.model else [self.reloader.why_none]
+        if self.audit.fault:
+            found.append(f"The prediction log can't be written: {self.audit.fault}")
+        return [*found, "The service is closing."] if self.batcher.closing else found
 
     def health(self) -> Health:
+        "Return whether predictions are answered, and why not."
         state, faults = self.state(), self.faults()
         return Health(
             status="unavailable" if faults else "degraded" if state["model_fault"] else "healthy",
-            model="none" if self.engine.model is None else "ok",
+            model="none" if self.reloader.model is None else "ok",
             model_name=state["model_name"],
             model_version=state["model_version"],
             database="unavailable" if state["audit_fault"] else "ok",
@@ -115,14 +100,33 @@ class Service:
         )
 
     def state(self) -> dict[str, Any]:
-        "What is true now, for health and metrics."
-        card = self.engine.model.card if self.engine.model else None
+        "Return what is true now, for health and metrics."
+        card = self.reloader.model.card if self.reloader.model else None
         return {
             "ready": not self.faults(),
             "model_name": card and card.name,
             "model_version": card and card.version,
-            "model_fault": self.champion.fault,
-            "audit_fault": self.engine.audit_fault,
-            "waiting_rows": self.engine.waiting,
+            "model_fault": self.reloader.fault,
+            "audit_fault": self.audit.fault,
+            "waiting_rows": self.batcher.waiting,
             "uptime_seconds": round(time.monotonic() - self.since, 1),
         }
+
+
+def _calm_garbage_collector() -> None:
+    gc.collect()
+    gc.freeze()  # what is there now stays, and need not be looked through for garbage again and again
+    gc.set_threshold(20_000, 20, 20)  # a batch makes many thousand values, and hardly ever a cycle
+
+
+def _end_with_parent() -> None:
+    "End this worker when the process that started it is gone: nothing else would end it, or renew its settings."
+    if (parent := multiprocessing.parent_process()) is None:
+        return
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        log.error("the main process is gone: this worker ends")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()

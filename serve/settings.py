@@ -1,4 +1,4 @@
-"""What can be set, each as IRIS_NAME in the environment. No other module reads the environment."""
+"""Settings, each read from IRIS_NAME in the environment. No other module of the service reads the environment."""
 
 import ipaddress
 import os
@@ -12,10 +12,10 @@ from iris_nb.keys import Key
 
 
 class SettingsError(ValueError):
-    "The environment asks for something that can't be; the message has one line for each fault."
+    "The environment asks for something impossible; the message has one line for each fault."
 
 
-def words(*allowed: str) -> Callable[[str], str]:
+def _one_of(*allowed: str) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text not in allowed:
             raise ValueError(f"one of {', '.join(allowed)}")
@@ -24,7 +24,7 @@ def words(*allowed: str) -> Callable[[str], str]:
     return read
 
 
-def number(kind: type[int] | type[float], low: float, high: float) -> Callable[[str], float]:
+def _number(kind: type[int] | type[float], low: float, high: float) -> Callable[[str], float]:
     expected = f"{'a whole number' if kind is int else 'a number'} from {low:,} to {high:,}"
 
     def read(text: str) -> float:
@@ -39,22 +39,24 @@ def number(kind: type[int] | type[float], low: float, high: float) -> Callable[[
     return read
 
 
-def yes(text: str) -> bool:
-    return words("0", "1")(text) == "1"
+def _flag(text: str) -> bool:
+    return _one_of("0", "1")(text) == "1"
 
 
-def listed(text: str) -> tuple[str, ...]:
+def _comma_separated(text: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in text.split(",") if item.strip())
 
 
-def address(text: str) -> str:
+def _database(text: str) -> str:
     if not is_address(text):
         raise ValueError(ADDRESS)
     return text
 
 
-def keys(text: str) -> tuple[Key, ...]:
-    pairs = [item.partition(":") for item in listed(text)]
+def _keys(text: str) -> tuple[Key, ...]:
+    if not _comma_separated(text):
+        raise ValueError("at least one name:sha256 pair, as `iris-nb key NAME` prints it, or nothing at all")
+    pairs = [item.partition(":") for item in _comma_separated(text)]
     if not all(name and len(digest) == 64 and set(digest) <= set("0123456789abcdef") for name, _, digest in pairs):
         raise ValueError("name:sha256 pairs with commas between, as `iris-nb key NAME` prints them")
     if len({name for name, _, _ in pairs}) < len(pairs):
@@ -62,49 +64,79 @@ def keys(text: str) -> tuple[Key, ...]:
     return tuple(Key(name, digest) for name, _, digest in pairs)
 
 
-def setting(default: Any, about: str, read: Callable[[str], Any] = str) -> Any:
-    "A field that knows how its text is read and what it is for."
-    return field(default=default, metadata={"about": about, "read": read})
+def _host_names(text: str) -> tuple[str, ...]:
+    names = tuple(name.lower().rstrip(".") for name in _comma_separated(text))
+    if not names or any(set(name) & set("/:@ ") and not name.startswith("[") for name in names):
+        raise ValueError("host names with commas between, without scheme and port; * allows any")
+    return names
+
+
+def _setting(default: Any, about: str, read: Callable[[str], Any] = str, secret: bool = False) -> Any:
+    "Return a field that knows how its text is read and what it is for."
+    return field(default=default, repr=not secret, metadata={"about": about, "read": read, "secret": secret})
+
+
+_RENAMED = {"audit_timeout": "audit_patience"}  # settings and what they were called before
+
+
+def _name(setting: str) -> str:
+    return f"IRIS_{setting.upper()}"
+
+
+def renamed(environ: Mapping[str, str] = os.environ) -> list[str]:
+    "Return a line for each setting that is given by the name that it had before."
+    return [
+        f"{_name(before)} is called {_name(now)} now; the old name is still read."
+        for now, before in _RENAMED.items()
+        if environ.get(_name(before), "").strip()
+    ]
 
 
 @dataclass(frozen=True)
 class Settings:
-    home: Path = setting(Path("var"), "folder of everything written at run time", Path)
-    host: str = setting("127.0.0.1", "address to listen on")
-    port: int = setting(8000, "port to listen on", number(int, 1, 65535))
-    workers: int = setting(1, "processes that answer", number(int, 1, 64))
-    database_url: str = setting("", "where the audit log is; by default audit.db in the home folder", address)
-    audit_sync: Literal["full", "normal"] = setting(
-        "full", "full: on disk; normal: survives a kill", words("full", "normal")
+    "All settings, each with its default."
+
+    home: Path = _setting(Path("var"), "folder of everything written at run time", Path)
+    host: str = _setting("127.0.0.1", "address to listen on")
+    port: int = _setting(8000, "port to listen on", _number(int, 1, 65535))
+    workers: int = _setting(1, "processes that answer", _number(int, 1, 64))
+    database_url: str = _setting("", "where the audit log is; by default audit.db in the home folder", _database, True)
+    audit_sync: Literal["full", "normal"] = _setting(
+        "full", "full: on disk; normal: survives a kill", _one_of("full", "normal")
     )
-    audit_patience: float = setting(5.0, "seconds to wait for others who write the log", number(float, 0.1, 600))
-    queue: int = setting(50_000, "rows that may wait before callers are sent away with 429", number(int, 1, 10_000_000))
-    max_rows: int = setting(10_000, "rows that one batch may hold", number(int, 1, 1 << 20))
-    max_body: int = setting(4 << 20, "bytes that one request may hold", number(int, 1024, 1 << 30))
-    body_seconds: float = setting(20.0, "seconds that a body may take to arrive", number(float, 0.1, 3600))
-    api_keys: tuple[Key, ...] = setting((), "name:sha256 of each key that may call; none: anybody may", keys)
-    rate_limit: float = setting(0.0, "requests a second for each key; 0: no limit", number(float, 0, 1e6))
-    cors_origins: tuple[str, ...] = setting((), "web origins whose pages may call", listed)
-    allow_open: bool = setting(False, "1: listen beyond this machine without keys", yes)
-    watch_seconds: float = setting(1.0, "how often the champion and the log are looked at", number(float, 0.05, 3600))
-    log_level: str = setting("info", "info: all requests; warning: what went wrong", words("info", "warning"))
+    audit_timeout: float = _setting(5.0, "seconds to wait for others who write the log", _number(float, 0.1, 600))
+    queue: int = _setting(50_000, "rows that may wait; more are sent away with 429", _number(int, 1, 10_000_000))
+    max_rows: int = _setting(10_000, "rows that one batch may hold", _number(int, 1, 1 << 20))
+    max_body: int = _setting(4 << 20, "bytes that one request may hold", _number(int, 1024, 1 << 30))
+    body_seconds: float = _setting(20.0, "seconds that a body may take to arrive", _number(float, 0.1, 3600))
+    api_keys: tuple[Key, ...] = _setting((), "name:sha256 of each key that may call; none: anybody may", _keys, True)
+    rate_limit: float = _setting(0.0, "requests a second for each key; 0: no limit", _number(float, 0, 1e6))
+    cors_origins: tuple[str, ...] = _setting((), "web origins whose pages may call", _comma_separated)
+    allowed_hosts: tuple[str, ...] = _setting(
+        (), "host names that callers use, besides this machine's; needed behind a proxy on this machine", _host_names
+    )
+    allow_open: bool = _setting(False, "1: listen beyond this machine without keys", _flag)
+    watch_seconds: float = _setting(1.0, "how often the champion and the log are looked at", _number(float, 0.05, 3600))
+    log_level: str = _setting("info", "info: all requests; warning: what went wrong", _one_of("info", "warning"))
 
     @property
     def bundles(self) -> Path:
+        "Return the folder of the bundles and the pointer to the champion."
         return self.home / "bundles"
 
     @property
     def counts(self) -> Path:
-        "Where several workers tell each other what they have counted."
+        "Return the folder that the workers share: counts, and what is left of each key's rate."
         return self.home / "metrics" / str(self.port)
 
     @property
     def audit_url(self) -> str:
+        "Return where the audit log is."
         return self.database_url or f"sqlite:///{self.home / 'audit.db'}"
 
     @property
     def loopback(self) -> bool:
-        "Whether only this machine can connect."
+        "Return whether only this machine can connect."
         try:
             return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
         except ValueError:
@@ -119,16 +151,18 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
-        "Read every setting; raises SettingsError that names all faults at once."
+        "Read every setting; raise SettingsError that names all faults at once."
         found: dict[str, Any] = {}
         faults = []
         for f in fields(cls):
-            name = f"IRIS_{f.name.upper()}"
+            name = _name(f.name)
+            if not environ.get(name, "").strip() and f.name in _RENAMED:
+                name = _name(_RENAMED[f.name])
             if text := environ.get(name, "").strip():
                 try:
                     found[f.name] = f.metadata["read"](text)
                 except ValueError as expected:
-                    shown = "its value" if f.name in ("api_keys", "database_url") else repr(text)
+                    shown = "its value" if f.metadata["secret"] else repr(text)
                     faults.append(f"{name}: expected {expected}, got {shown}")
         if faults:
             raise SettingsError("\n".join(faults))

@@ -1,4 +1,4 @@
-"""Whether it works: for people, for load balancers, for Prometheus."""
+"""Health and metrics: for people, for load balancers, for Prometheus."""
 
 from typing import Any
 
@@ -29,9 +29,17 @@ async def ready(service: NamedDependency[Service]) -> Response[schemas.Health]:
 
 @get("/metrics", operation_id="metrics", summary="Prometheus text, or a JSON summary by Accept")
 async def metrics(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> Response[Any]:
-    if request.accept.best_match(["text/plain", "application/json"]) == "application/json":
+    if accepts(request, "application/json", "text/plain"):
         return Response(service.metrics.summary(), media_type=MediaType.JSON)
     return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def accepts(request: Request[Any, Any, Any], kind: str, usual: str) -> bool:
+    "Return whether a caller prefers `kind` to what is usual; a header that can't be read asks for nothing."
+    try:
+        return request.accept.best_match([usual, kind]) == kind
+    except (ValueError, ArithmeticError):  # a quality such as 1e999
+        return False
 
 
 routes = [Router("/", route_handlers=[health, live, ready, metrics], tags=["service"])]

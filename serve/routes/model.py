@@ -8,27 +8,37 @@ from litestar.di import NamedDependency
 
 from iris_nb.bundle import Card
 from serve.auth import MAY_NEED_KEY, always_needs_key, needs_key
-from serve.errors import told
+from serve.errors import error_responses
 from serve.service import Service
 
-CHANGES: Any = {"guards": [always_needs_key], "status_code": 200, "responses": told(401, 408, 409, 413, 415, 429, 503)}
+_CHANGES: Any = {
+    "guards": [always_needs_key],
+    "status_code": 200,
+    "responses": error_responses(401, 409, 429, 503),
+}
 
 
-@get("/model/info", operation_id="model_info", summary="Its card", guards=[needs_key], responses=told(401, 429, 503))
+@get(
+    "/model/info",
+    operation_id="model_info",
+    summary="Its card",
+    guards=[needs_key],
+    responses=error_responses(401, 429, 503),
+)
 async def info(service: NamedDependency[Service]) -> Card:
-    return service.engine.answering().card
+    return service.reloader.current().card
 
 
-@post("/model/reload", operation_id="model_reload", summary="Look for a new champion now", **CHANGES)
+@post("/model/reload", operation_id="model_reload", summary="Look for a new champion now", **_CHANGES)
 async def reload(service: NamedDependency[Service]) -> Card:
-    await asyncio.to_thread(service.champion.load)
-    return service.engine.answering().card
+    await asyncio.to_thread(service.reloader.load)
+    return service.reloader.current().card
 
 
-@post("/model/rollback", operation_id="model_rollback", summary="Go back to the champion before this one", **CHANGES)
+@post("/model/rollback", operation_id="model_rollback", summary="Go back to the champion before this one", **_CHANGES)
 async def rollback(service: NamedDependency[Service]) -> Card:
-    await asyncio.to_thread(service.champion.roll_back)
-    return service.engine.answering().card
+    await asyncio.to_thread(service.reloader.roll_back)
+    return service.reloader.current().card
 
 
 routes = [Router("/", route_handlers=[info, reload, rollback], security=MAY_NEED_KEY, tags=["model"])]

@@ -1,5 +1,6 @@
 """The documentation, for people (/docs) and for programs (/openapi.json); every file comes from here."""
 
+from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
@@ -7,9 +8,19 @@ from typing import Any
 
 from litestar import Litestar, MediaType, Request, Response, get
 from litestar.openapi.config import OpenAPIConfig
-from litestar.openapi.spec import Components, SecurityScheme, Tag
+from litestar.openapi.spec import (
+    Components,
+    OpenAPIMediaType,
+    Operation,
+    Parameter,
+    Reference,
+    RequestBody,
+    SecurityScheme,
+    Tag,
+)
 from litestar.params import FromPath
 from litestar.response import File
+from litestar.router import Router
 from msgspec import Struct
 from msgspec.json import schema_components
 
@@ -18,13 +29,13 @@ from iris_nb.table import SCHEMA
 from serve import schemas
 from serve.errors import Unknown
 
-FILES = {
+_FILES = {
     "swagger-ui.css": "text/css",
     "swagger-ui-bundle.js": "text/javascript",
     "favicon-32x32.png": "image/png",
 }
-SCRIPT = """SwaggerUIBundle({url: "/openapi.json", dom_id: "#ui", deepLinking: true, validatorUrl: null})"""
-PAGE = """<!doctype html>
+_SCRIPT = """SwaggerUIBundle({url: "/openapi.json", dom_id: "#ui", deepLinking: true, validatorUrl: null})"""
+_PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -37,39 +48,40 @@ PAGE = """<!doctype html>
 </html>
 """
 # Swagger UI styles its elements inline and keeps a few pictures in its style sheet.
-HEADERS = {
+_HEADERS = {
     "content-security-policy": "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
     "frame-ancestors 'none'"
 }
-KEY = SecurityScheme(type="apiKey", name="X-API-Key", security_scheme_in="header")
-ALSO = {"metrics": "text/plain", "history": "text/csv"}  # what else an operation answers with, by Accept
-CACHED = {"cache-control": "public, max-age=3600"}
+_KEY = SecurityScheme(type="apiKey", name="X-API-Key", security_scheme_in="header")
+_ALSO = {"metrics": "text/plain", "history": "text/csv"}  # what else an operation answers with, by Accept
+_CACHED = {"cache-control": "public, max-age=3600"}
 config = OpenAPIConfig(
     "iris_nb",
     iris_nb.__version__,
-    path="/openapi",
+    openapi_router=Router("/openapi", route_handlers=[], include_in_schema=False),
+    render_plugins=[],
     description=f"Tells which {SCHEMA.row} it is: {', '.join(SCHEMA.classes)}. Every answer is in the audit log.",
-    components=Components(security_schemes={"key": KEY}),
+    components=Components(security_schemes={"key": _KEY}),
     tags=[Tag("predictions", "Asked for, looked up, labelled."), Tag("model", "Which one answers."), Tag("service")],
 )
 
 
 @get("/docs", include_in_schema=False, media_type=MediaType.HTML)
 async def page() -> Response[str]:
-    return Response(PAGE, headers=HEADERS, media_type=MediaType.HTML)
+    return Response(_PAGE, headers=_HEADERS, media_type=MediaType.HTML)
 
 
 @get("/docs/{name:str}", include_in_schema=False)
 async def file(name: FromPath[str]) -> Response[Any] | File:
     if name == "start.js":
-        return Response(SCRIPT, media_type="text/javascript", headers=CACHED)
-    if name not in FILES:
+        return Response(_SCRIPT, media_type="text/javascript", headers=_CACHED)
+    if name not in _FILES:
         raise Unknown("There is no such page of the documentation.")
-    return File(static() / name, media_type=FILES[name], content_disposition_type="inline", headers=CACHED)
+    return File(_static() / name, media_type=_FILES[name], content_disposition_type="inline", headers=_CACHED)
 
 
-def static() -> Path:
-    "Swagger UI's files, found without importing the package around them."
+def _static() -> Path:
+    "Return the folder of Swagger UI's files, found without importing the package around them."
     found = find_spec("swagger_ui")
     return Path(str(found and found.origin)).parent / "static"
 
@@ -79,23 +91,36 @@ async def openapi(request: Request[Any, Any, Any]) -> dict[str, Any]:
     return document(request.app)
 
 
+def operation_with(body: type[Struct], *parameters: Parameter) -> type[Operation]:
+    "Return what documents an operation that parses its body and its query itself, to name every fault at once."
+    schema = Reference(f"#/components/schemas/{body.__name__}")
+
+    @dataclass
+    class OperationWithBody(Operation):
+        def __post_init__(self) -> None:
+            self.request_body = RequestBody({"application/json": OpenAPIMediaType(schema)}, required=True)
+            self.parameters = [*(self.parameters or []), *parameters]
+
+    return OperationWithBody
+
+
 def document(app: Litestar) -> dict[str, Any]:
-    "Litestar's account of the routes, with msgspec's account of the structs: it knows units and unknown fields."
+    "Return Litestar's account of the routes, with msgspec's of the structs: it knows units and unknown fields."
     found = app.openapi_schema.to_schema()
     structs = [t for t in vars(schemas).values() if isinstance(t, type) and issubclass(t, Struct) and t is not Struct]
     _, components = schema_components(structs, ref_template="#/components/schemas/{name}")
     found["components"]["schemas"] |= components
     operations = [operation for path in found["paths"].values() for operation in path.values()]
     for parameter in chain.from_iterable(operation.get("parameters", []) for operation in operations):
-        parameter["schema"] = without_null(parameter["schema"])
+        parameter["schema"] = _without_null(parameter["schema"])
     for operation in operations:
-        if kind := ALSO.get(operation["operationId"]):
+        if kind := _ALSO.get(operation["operationId"]):
             operation["responses"]["200"]["content"][kind] = {"schema": {"type": "string"}}
     return found
 
 
-def without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    "What a query can hold: a parameter that may be left out is not one that may be null."
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    "Return what a query can hold: a parameter that may be left out is not one that may be null."
     rest = {key: value for key, value in schema.items() if key != "oneOf"}
     for choice in schema.get("oneOf", []):
         rest |= choice if choice != {"type": "null"} else {}

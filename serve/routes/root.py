@@ -8,7 +8,7 @@ from iris_nb.table import SCHEMA
 from serve import schemas
 from serve.service import Service
 
-LINKS = {
+_LINKS = {
     "documentation": "/docs",
     "openapi": "/openapi.json",
     "predict": "/predict",
@@ -22,8 +22,8 @@ LINKS = {
 
 @get("/", operation_id="root", summary="Name, version and links")
 async def root(service: NamedDependency[Service]) -> schemas.Root:
-    model = service.engine.model.card.folder if service.engine.model else None
-    return schemas.Root("iris_nb", iris_nb.__version__, model, SCHEMA.row, list(SCHEMA.classes), LINKS)
+    model = service.reloader.model.card.folder if service.reloader.model else None
+    return schemas.Root("iris_nb", iris_nb.__version__, model, SCHEMA.row, list(SCHEMA.classes), _LINKS)
 
 
 routes = [Router("/", route_handlers=[root], tags=["service"])]

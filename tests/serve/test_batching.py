@@ -1,26 +1,34 @@
-"""The promises of the engine: committed before answered, one model a group, bounded, everybody their own row."""
+"""The batcher: committed before answered, one model a group, bounded, every caller its own rows."""
 
 import asyncio
+import json
+import socket
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iris_nb.audit.log import AuditError, AuditLog, Entry, ids_of
+from iris_nb.audit.log import AuditError, Entry, ids_of
 from iris_nb.predict.predictor import Predictor
 from iris_nb.table import SCHEMA
-from serve.batching import Call, Engine
+from serve.audit import AuditTrail
+from serve.batching import Batcher, RequestContext
 from serve.errors import Busy, Closing, LogDown, NoModel
 from serve.metrics import Metrics
+from serve.reloading import ModelReloader
+from tests.serve.load import Load, logged
+from tests.waiting import wait_until
 
-CALL = Call("request", None, 0.0)
+CALL = RequestContext("request", None, 0.0)
 
 
-class Shelf:
+class MemoryLog:
     "A log in memory that can be held shut, and can fail."
 
     def __init__(self) -> None:
@@ -45,15 +53,25 @@ def models(bundles: Path) -> list[Predictor]:
     return [Predictor.load(bundles / f"{SCHEMA.name}_test-{v}") for v in "12"]
 
 
+class Running(Batcher):
+    "A batcher whose model can be changed."
+
+    def __init__(self, model: Predictor | None, log: object, max_waiting: int) -> None:
+        self.models, metrics = ModelReloader(Path("nowhere")), Metrics(dict)
+        self.models.model = model
+        self.audit = AuditTrail(lambda: log, metrics)  # type: ignore[arg-type,return-value]
+        self.audit.check()
+        super().__init__(self.models.current, self.audit, metrics, max_waiting)
+
+
 @asynccontextmanager
-async def running(model: Predictor | None, shelf: object, most: int = 1000) -> AsyncIterator[Engine]:
-    engine = Engine(lambda: shelf, Metrics(dict), most)  # type: ignore[arg-type,return-value]
-    engine.model = model
-    engine.start()
+async def running(model: Predictor | None, log: object, most: int = 1000) -> AsyncIterator[Running]:
+    batcher = Running(model, log, most)
+    batcher.start()
     try:
-        yield engine
+        yield batcher
     finally:
-        await engine.close()
+        await batcher.close()
 
 
 def row(i: int) -> tuple[float, ...]:
@@ -62,88 +80,88 @@ def row(i: int) -> tuple[float, ...]:
 
 
 def test_requests_that_arrive_together_share_a_commit(models):
-    async def story(shelf: Shelf) -> None:
-        async with running(models[0], shelf) as engine:
-            await asyncio.gather(*(engine.predict([row(i)], CALL) for i in range(50)))
+    async def story(log: MemoryLog) -> None:
+        async with running(models[0], log) as batcher:
+            await asyncio.gather(*(batcher.predict([row(i)], CALL) for i in range(50)))
 
-    asyncio.run(story(shelf := Shelf()))
-    assert [len(group) for group in shelf.groups] == [50]
+    asyncio.run(story(log := MemoryLog()))
+    assert [len(group) for group in log.groups] == [50]
 
 
 def test_nobody_hears_before_the_commit(models):
-    async def story(shelf: Shelf) -> None:
-        shelf.open.clear()
-        async with running(models[0], shelf) as engine:
-            asking = asyncio.create_task(engine.predict([row(1)], CALL))
+    async def story(log: MemoryLog) -> None:
+        log.open.clear()
+        async with running(models[0], log) as batcher:
+            asking = asyncio.create_task(batcher.predict([row(1)], CALL))
             await asyncio.wait({asking}, timeout=0.2)
             assert not asking.done()
-            shelf.open.set()
-            assert (await asking).prediction_ids == [shelf.groups[0][0].id]
+            log.open.set()
+            assert (await asking).prediction_ids == [log.groups[0][0].id]
 
-    asyncio.run(story(Shelf()))
+    asyncio.run(story(MemoryLog()))
 
 
 def test_a_failed_commit_answers_nobody_and_the_next_one_everybody(models):
-    async def story(shelf: Shelf) -> None:
-        async with running(models[0], shelf) as engine:
-            shelf.fault = "the disk is full"
-            answers = await asyncio.gather(*(engine.predict([row(i)], CALL) for i in range(5)), return_exceptions=True)
+    async def story(log: MemoryLog) -> None:
+        async with running(models[0], log) as batcher:
+            log.fault = "the disk is full"
+            answers = await asyncio.gather(*(batcher.predict([row(i)], CALL) for i in range(5)), return_exceptions=True)
             assert all(isinstance(a, LogDown) and "disk is full" in str(a) for a in answers)
-            assert engine.audit_fault
-            shelf.fault = ""
-            await engine.predict([row(1)], CALL)
-            assert not engine.audit_fault
+            assert batcher.audit.fault
+            log.fault = ""
+            await batcher.predict([row(1)], CALL)
+            assert not batcher.audit.fault
 
-    asyncio.run(story(Shelf()))
+    asyncio.run(story(MemoryLog()))
 
 
 def test_the_rows_that_wait_are_bounded_and_the_caller_hears_when_to_come_back(models):
-    async def story(shelf: Shelf) -> None:
-        shelf.open.clear()
-        async with running(models[0], shelf, most=10) as engine:
-            asking = [asyncio.create_task(engine.predict([row(i)] * 5, CALL)) for i in range(2)]
+    async def story(log: MemoryLog) -> None:
+        log.open.clear()
+        async with running(models[0], log, most=10) as batcher:
+            asking = [asyncio.create_task(batcher.predict([row(i)] * 5, CALL)) for i in range(2)]
             await asyncio.sleep(0)
             with pytest.raises(Busy) as caught:
-                await engine.predict([row(1)], CALL)
+                await batcher.predict([row(1)], CALL)
             assert int(caught.value.headers["retry-after"]) >= 1
-            shelf.open.set()
+            log.open.set()
             await asyncio.gather(*asking)
-            await engine.predict([row(1)], CALL)
+            await batcher.predict([row(1)], CALL)
 
-    asyncio.run(story(Shelf()))
+    asyncio.run(story(MemoryLog()))
 
 
 def test_one_batch_larger_than_the_queue_is_answered_when_nobody_else_waits(models):
     async def story() -> None:
-        async with running(models[0], Shelf(), most=10) as engine:
-            assert len((await engine.predict([row(i) for i in range(500)], CALL)).predictions) == 500
+        async with running(models[0], MemoryLog(), most=10) as batcher:
+            assert len((await batcher.predict([row(i) for i in range(500)], CALL)).predictions) == 500
 
     asyncio.run(story())
 
 
 def test_closing_answers_everything_accepted_and_accepts_no_more(models):
-    async def story(shelf: Shelf) -> None:
-        shelf.open.clear()
-        async with running(models[0], shelf) as engine:
-            asking = [asyncio.create_task(engine.predict([row(i)], CALL)) for i in range(20)]
+    async def story(log: MemoryLog) -> None:
+        log.open.clear()
+        async with running(models[0], log) as batcher:
+            asking = [asyncio.create_task(batcher.predict([row(i)], CALL)) for i in range(20)]
             await asyncio.sleep(0)
-            closing = asyncio.create_task(engine.close())
+            closing = asyncio.create_task(batcher.close())
             await asyncio.sleep(0)
             with pytest.raises(Closing):
-                await engine.predict([row(1)], CALL)
-            shelf.open.set()
+                await batcher.predict([row(1)], CALL)
+            log.open.set()
             await closing
             assert all(task.done() and task.result() for task in asking)
-        assert sum(map(len, shelf.groups)) == 20
+        assert sum(map(len, log.groups)) == 20
 
-    asyncio.run(story(Shelf()))
+    asyncio.run(story(MemoryLog()))
 
 
 def test_without_a_model_nobody_waits():
     async def story() -> None:
-        async with running(None, Shelf()) as engine:
+        async with running(None, MemoryLog()) as batcher:
             with pytest.raises(NoModel, match="make train"):
-                await engine.predict([row(1)], CALL)
+                await batcher.predict([row(1)], CALL)
 
     asyncio.run(story())
 
@@ -160,25 +178,25 @@ steps = st.lists(
 def test_every_caller_gets_the_answer_to_its_own_rows(models, steps):
     "Whoever leaves early, whatever fails, whichever model takes over in between."
 
-    async def story(shelf: Shelf) -> None:
+    async def story(log: MemoryLog) -> None:
         asked, number = [], 0
-        async with running(models[0], shelf) as engine:
+        async with running(models[0], log) as batcher:
             for count, what in steps:
                 rows = [row(number + i) for i in range(count)]
                 number += count
-                task = asyncio.create_task(engine.predict(rows, CALL))
+                task = asyncio.create_task(batcher.predict(rows, CALL))
                 asked.append((rows, task))
                 if what == "leave":
                     await asyncio.sleep(0)
                     task.cancel()
                 if what == "swap":
-                    engine.model = models[engine.model is models[0]]
+                    batcher.models.model = models[batcher.models.model is models[0]]
                 if what in ("fail", "mend"):
-                    shelf.fault = "closed" if what == "fail" else ""
+                    log.fault = "closed" if what == "fail" else ""
                 if what == "pause":
                     await asyncio.wait({task})
             answers = await asyncio.gather(*(task for _, task in asked), return_exceptions=True)
-        kept = {entry.id: entry for group in shelf.groups for entry in group}
+        kept = {entry.id: entry for group in log.groups for entry in group}
         for (rows, _), answer in zip(asked, answers, strict=True):
             if isinstance(answer, BaseException):
                 assert isinstance(answer, LogDown | asyncio.CancelledError)
@@ -198,13 +216,13 @@ def test_every_caller_gets_the_answer_to_its_own_rows(models, steps):
         assert entry.confidences == [max(p) for p in answer.probabilities]
         assert entry.model_version == answer.model_version
 
-    asyncio.run(story(Shelf()))
+    asyncio.run(story(MemoryLog()))
 
 
 def test_ids_are_ordered_in_time(models):
     async def story() -> list[str]:
-        async with running(models[0], Shelf()) as engine:
-            answers = [await engine.predict([row(i)] * 3, CALL) for i in range(20)]
+        async with running(models[0], MemoryLog()) as batcher:
+            answers = [await batcher.predict([row(i)] * 3, CALL) for i in range(20)]
             return [key for answer in answers for key in answer.prediction_ids]
 
     keys = asyncio.run(story())
@@ -212,20 +230,48 @@ def test_ids_are_ordered_in_time(models):
     assert len(set(keys)) == 60
 
 
-def test_the_watch_opens_a_log_that_could_not_be_opened_at_first(make_client: Callable, home: Path, row) -> None:
-    from tests.waiting import wait_until
+HEAD = "POST {} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{}"
 
-    (home / "audit.db").mkdir()
-    client = make_client()
-    answer = client.post("/predict", json=row)
-    assert answer.status_code == 503
-    assert int(answer.headers["retry-after"]) >= 1
-    assert client.get("/health").json()["database"] == "unavailable"
-    for told in (answer, client.get("/health"), client.get("/predictions/history")):
-        assert told.status_code == 503
-        assert str(home) not in told.text
-    (home / "audit.db").rmdir()
-    wait_until(lambda: client.get("/health/ready").status_code == 200, "the log is open")
-    assert client.post("/predict", json=row).status_code == 200
-    with AuditLog.open(home / "audit.db", read_only=True) as log:
-        assert log.count() == 1
+
+def connected(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=20)
+
+
+@pytest.mark.slow
+def test_in_a_flood_some_are_sent_away_and_health_still_answers(live, home):
+    service = live(IRIS_QUEUE="40")
+    load = Load(service.url, callers=24, path="/predict/batch", body={"samples": [SCHEMA.example] * 20})
+    load.start()
+    while not {200, 429} <= set(load.statuses) or len(load.statuses) < 500:
+        assert httpx.get(f"{service.url}/health/ready", timeout=10).status_code == 200
+        assert httpx.get(f"{service.url}/metrics", timeout=10).status_code == 200
+    load.stop()
+    assert set(load.statuses) == {200, 429}
+    assert all(int(wait) >= 1 for wait in load.retry_after)
+    assert sorted(logged(home)) == sorted(load.ids)
+
+
+def test_callers_who_leave_disturb_nobody(live, home):
+    service = live()
+    body = json.dumps(SCHEMA.example)
+
+    def rude() -> None:
+        for _ in range(50):
+            with connected(service.port) as connection:
+                connection.sendall(HEAD.format("/predict", len(body), body).encode())
+
+    leaving = [threading.Thread(target=rude) for _ in range(4)]
+    load = Load(service.url, callers=4)
+    load.start()
+    for thread in leaving:
+        thread.start()
+    for thread in leaving:
+        thread.join()
+    wait_until(partial(load.heard, 100), "the others are answered")
+    load.stop()
+    assert service.stop() == 0
+    assert set(load.statuses) == {200}
+    kept = logged(home)
+    assert len(set(kept)) == len(kept)
+    assert set(load.ids) <= set(kept)
+    assert "Traceback" not in service.said()

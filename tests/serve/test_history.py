@@ -2,10 +2,13 @@
 
 import csv
 import io
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from iris_nb.audit.log import AuditLog
+from iris_nb.audit.maintenance import verify
 from iris_nb.table import SCHEMA
 
 
@@ -148,3 +151,32 @@ def test_a_label_that_is_none_is_a_400(client, asked, body):
     answer = client.post(f"/predictions/{asked[0]}/label", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 400
     assert answer.json()["errors"]
+
+
+def test_a_clock_that_is_set_back_loses_nothing_and_the_history_stays_whole(make_client, home, row, monkeypatch):
+    class Clock:
+        perf_counter, now = staticmethod(time.perf_counter), time.time_ns()
+
+        def time_ns(self) -> int:
+            self.now -= 1_800_000_000_000  # half an hour with every look
+            return self.now
+
+    monkeypatch.setattr("serve.batching.time", Clock())
+    client = make_client()
+    heard = [client.post("/predict", json=row).json()["prediction_ids"][0] for _ in range(10)]
+    url, found = "/predictions/history?limit=3", []
+    while url:
+        page = client.get(url).json()
+        found += [one["id"] for one in page["predictions"]]
+        url = page["next"] and f"/predictions/history?limit=3&before={page['next']}"
+    assert found == heard  # newest first by the clock, which ran backwards
+    assert [client.get(f"/predictions/{key}").json()["id"] for key in heard] == heard
+    with AuditLog.open(home / "audit.db", read_only=True) as log:
+        assert verify(log).sound
+
+
+@pytest.mark.parametrize("before", ["nonsense", "1-1-1\n", "١-١-١"])
+def test_a_cursor_that_is_none_is_refused_also_where_it_only_looks_like_one(client, before):
+    answer = client.get("/predictions/history", params={"before": before})
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["field"] == "before"

@@ -5,10 +5,13 @@ import pytest
 from iris_nb.bundle import champion, point_champion
 from iris_nb.keys import new_key
 from iris_nb.table import SCHEMA
-from tests.waiting import wait_until
 
 SECRET, KEY = new_key("operator")
+
+
 HEADERS = {"x-api-key": SECRET}
+
+
 FIRST, SECOND = f"{SCHEMA.name}_test-1", f"{SCHEMA.name}_test-2"
 
 
@@ -60,40 +63,10 @@ def test_changing_the_model_needs_a_key_even_where_nothing_else_does(client, mak
     assert "IRIS_API_KEYS" in answer.json()["detail"]
 
 
-def test_a_new_champion_is_noticed_by_itself(make_client, home):
-    client = make_client()
-    point_champion(home / "bundles", SECOND)
-    wait_until(lambda: client.get("/health").json()["model_version"] == "2", "the new champion answers")
-
-
-def test_the_first_champion_is_noticed_by_itself(make_client, home, row):
-    pointer = home / "bundles" / "champion.json"
-    text = pointer.read_text()
-    pointer.unlink()
-    client = make_client()
-    assert client.post("/predict", json=row).status_code == 503
-    pointer.write_text(text)
-    wait_until(lambda: client.get("/health/ready").status_code == 200, "the first champion answers")
-    assert client.post("/predict", json=row).status_code == 200
-
-
 def spoil(home, name):
     "Change a file of the second version."
     path = home / "bundles" / SECOND / name
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
-
-
-@pytest.mark.parametrize("name", ["model.onnx", "card.json", "golden.json"])
-def test_a_broken_champion_is_refused_and_the_old_one_goes_on(make_client, home, row, name):
-    client = make_client()
-    point_champion(home / "bundles", SECOND)
-    spoil(home, name)
-    wait_until(lambda: client.get("/health").json()["status"] == "degraded", "the broken champion is refused")
-    health = client.get("/health")
-    assert health.status_code == 200
-    assert name in health.json()["faults"][0]
-    assert client.post("/predict", json=row).json()["model_version"] == "1"
-    assert "iris_model_fault 1.0" in client.get("/metrics").text
 
 
 def test_reloading_a_broken_champion_is_a_409_that_says_why(client, home):
@@ -104,16 +77,3 @@ def test_reloading_a_broken_champion_is_a_409_that_says_why(client, home):
     assert "model.onnx" in answer.json()["detail"]
     assert str(home) not in answer.text
     assert version(client) == "1"
-
-
-def test_a_half_written_pointer_changes_nothing_until_it_is_whole(make_client, home):
-    client = make_client()
-    pointer = home / "bundles" / "champion.json"
-    point_champion(home / "bundles", SECOND)
-    wait_until(lambda: client.get("/health").json()["model_version"] == "2", "the second answers")
-    text = pointer.read_text()
-    pointer.write_text(text[:7])
-    wait_until(lambda: client.get("/health").json()["faults"], "the pointer is refused")
-    assert client.get("/health").json()["model_version"] == "2"
-    pointer.write_text(text)
-    wait_until(lambda: client.get("/health").json()["status"] == "healthy", "the pointer is trusted again")

@@ -1,5 +1,6 @@
-"""Whatever the document allows or forbids: no answer of 500 or more, and none that the document does not know."""
+"""The documentation: a page for people, a document for programs that the service keeps to."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -8,15 +9,23 @@ from pathlib import Path
 import pytest
 
 from iris_nb.keys import new_key
+from iris_nb.table import SCHEMA
 from tests.serve.live import Live
 
 SECRET, KEY = new_key("tester")
+
+
 COMMAND = [str(Path(sys.executable).parent / "schemathesis"), "run", "--no-color", "--checks=all", "--seed=1"]
+
+
 COMMAND += ["--phases=examples,coverage,fuzzing", "--warnings=off", f"--header=X-API-Key:{SECRET}"]
+
 
 #: Two operations take more than the document says, on purpose: a batch with `partial` takes bad rows, and a query of
 #: the history takes `null` for a parameter that is left out.
 GENEROUS = ["predict_batch", "history"]
+
+
 PARTS = {
     "the strict ones": ["--max-time=30", *(f"--exclude-operation-id={name}" for name in GENEROUS)],
     "the generous ones": ["--max-time=20", *(f"--include-operation-id={name}" for name in GENEROUS)]
@@ -41,3 +50,80 @@ def test_the_service_keeps_to_its_document(service, selected, tmp_path):
     )
     assert done.returncode == 0, done.stdout
     assert "Traceback" not in service.said()
+
+
+def test_the_documentation_loads_nothing_from_elsewhere(client):
+    page = client.get("/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "://" not in page.text
+    for path in re.findall(r'(?:src|href)="([^"]+)"', page.text):
+        assert client.get(path).status_code == 200, path
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+
+
+def test_the_documentation_serves_no_other_file(client):
+    assert client.get("/docs/LICENSE").status_code == 404
+    assert client.get("/docs/..%2f__init__.py").status_code == 404
+
+
+@pytest.fixture
+def openapi(client):
+    answer = client.get("/openapi.json")
+    assert answer.status_code == 200
+    return answer.json()
+
+
+def test_openapi_tells_the_schema_in_full(openapi):
+    assert openapi["openapi"].startswith("3.1")
+    told = openapi["components"]["schemas"][SCHEMA.row.title()]
+    assert told["additionalProperties"] is False
+    assert told["required"] == list(SCHEMA.names)
+    for f in SCHEMA.features:
+        found = told["properties"][f.name]
+        assert (found["minimum"], found["maximum"], found["x-unit"]) == (f.low, f.high, f.unit)
+        assert found["examples"] == [f.example]
+        assert f.description in found["description"]
+
+
+def test_every_operation_has_an_id_a_summary_and_its_errors(openapi):
+    operations = [o for path in openapi["paths"].values() for o in path.values()]
+    assert len({o["operationId"] for o in operations}) == len(operations) == 13
+    for operation in operations:
+        assert operation["summary"]
+        assert operation["tags"]
+    told = openapi["paths"]["/predict"]["post"]["responses"]
+    assert set(told) == {"200", "400", "401", "408", "413", "415", "429", "503"}
+    assert told["400"]["content"]["application/problem+json"]["schema"] == {"$ref": "#/components/schemas/Problem"}
+
+
+def test_every_reference_in_openapi_leads_somewhere(openapi, client):
+    references = set(re.findall(r'"#/components/schemas/([^"]+)"', client.get("/openapi.json").text))
+    assert references <= set(openapi["components"]["schemas"])
+
+
+@pytest.fixture
+def page(browser):
+    page = browser.new_page()
+    yield page
+    page.close()
+
+
+@pytest.mark.browser
+def test_the_documentation_can_be_tried_out_and_asks_no_other_machine(live, page):
+    service = live()
+    asked, said = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(f"{service.url}/docs")
+    page.click("#operations-predictions-predict .opblock-summary")
+    feature = SCHEMA.features[0]
+    assert feature.name in page.inner_text(
+        "#operations-predictions-predict .request-body, #operations-predictions-predict"
+    )
+    page.click("#operations-predictions-predict .try-out__btn")
+    page.click("#operations-predictions-predict .execute")
+    page.wait_for_selector("#operations-predictions-predict .live-responses-table")
+    assert SCHEMA.classes[0] in page.inner_text("#operations-predictions-predict .live-responses-table")
+    assert [url for url in asked if not url.startswith((service.url, "data:"))] == []
+    assert said == []

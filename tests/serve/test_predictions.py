@@ -113,20 +113,9 @@ def test_without_partial_one_bad_row_refuses_the_batch_and_logs_nothing(client, 
         assert log.count() == 0
 
 
-@pytest.mark.parametrize("path", ["/predict/", "/predict//"])
-def test_a_path_written_carelessly_is_the_same_path(client, row, path):
-    assert client.post(path, json=row).status_code == 200
-
-
 def test_without_a_model_predicting_says_what_to_run(make_client, tmp_path, row):
     client = make_client(home=tmp_path / "empty")
     answer = client.post("/predict", json=row)
     assert answer.status_code == 503
     assert "make train" in answer.json()["detail"]
     assert int(answer.headers["retry-after"]) >= 1
-
-
-def test_the_request_id_is_the_callers_or_a_new_one(client, row):
-    assert client.post("/predict", json=row, headers={"x-request-id": "a-1"}).headers["x-request-id"] == "a-1"
-    made = client.post("/predict", json=row, headers={"x-request-id": 'no "good"'}).headers["x-request-id"]
-    assert len(made) == 36

@@ -1,0 +1,69 @@
+"""The audit log as the service uses it: opened when it can be, checked, and what is wrong with it in a sentence."""
+
+import logging
+from collections.abc import Callable
+
+from iris_nb.audit.log import AuditError, AuditLog, Entry
+from serve.errors import LogDown, RowRefused, strip_paths
+from serve.metrics import Metrics
+
+log = logging.getLogger("serve")
+
+
+class AuditTrail:
+    "Opens, checks and writes the audit log; `fault` says why it can't be written, and is empty while it can."
+
+    def __init__(self, open_log: Callable[[], AuditLog], metrics: Metrics) -> None:
+        self._open, self._metrics = open_log, metrics
+        self._log: AuditLog | None = None
+        self.fault = "The prediction log is not open yet."
+
+    @property
+    def log(self) -> AuditLog:
+        "The open log; raises LogDown where it is not open."
+        if self._log is None:
+            raise LogDown(self.fault, retry_after=1)
+        return self._log
+
+    def commit(self, entries: list[Entry]) -> None:
+        "Write a group in one transaction; raise RowRefused where a row is at fault, LogDown where the log is."
+        try:
+            self.log.append(entries)
+            self.fault = ""
+            return
+        except AuditError as error:
+            fault, refused = error, _blames_rows(error)
+            fault.with_traceback(None)
+        self._metrics.failure()
+        if refused or not self.fault:
+            log.error("the prediction log can't be written", extra={"fault": str(fault)})
+        if refused:
+            raise RowRefused(strip_paths(fault))
+        self.fault = strip_paths(fault)
+        raise LogDown(self.fault, retry_after=1)
+
+    def check(self) -> None:
+        "Find out whether the log can be written, and open it where it is not open yet."
+        try:
+            if self._log is None:
+                self._log = self._open()
+            self._log.append([])
+            self.fault = ""
+        except AuditError as error:
+            self.fault = strip_paths(error)
+
+    def check_again(self) -> None:
+        "Check a log that could not be written when it was used last."
+        if self.fault:
+            self.check()
+
+    def close(self) -> None:
+        "Close the log; what was committed stays."
+        if self._log:
+            self._log.close()
+
+
+def _blames_rows(error: AuditError) -> bool:
+    "Return whether a database refused what is in a row (DB-API 2.0), and not to work at all."
+    kinds = {kind.__name__ for kind in type(error.__cause__).__mro__}
+    return bool(kinds & {"IntegrityError", "DataError"})
