@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ADDRESS', 'PORTS', 'IrisError', 'ConfigError', 'setting', 'home_folder', 'log_url', 'is_address', 'port',
-           'service_url', 'atomic_write']
+           'service_url', 'atomic_write', 'is_same_file']
 
 # %% ../nbs/api/02_config.ipynb #328c0943
 import os
@@ -98,3 +98,12 @@ def atomic_write(
         _sync(target.parent)
     finally:
         part.unlink(missing_ok=True)
+
+# %% ../nbs/api/02_config.ipynb #f238ca71
+def is_same_file(a: Path, b: Path) -> bool:
+    "Return whether two paths mean one file, also where neither exists yet."
+    if a.exists() and b.exists() and a.samefile(b):
+        return True
+    a, b = a.resolve(), b.resolve()
+    is_same_folder = a.parent == b.parent or (a.parent.exists() and b.parent.exists() and a.parent.samefile(b.parent))
+    return is_same_folder and a.name.casefold() == b.name.casefold()

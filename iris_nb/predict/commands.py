@@ -21,7 +21,7 @@ def find_bundle(
     given: str,  # a path, a name below the bundles' folder, or "" for the champion
     bundles: Path,
 ) -> Path:
-    "The folder that is meant; raises `BundleError` where there is none."
+    "Return the folder that is meant; raise `BundleError` where there is none."
     if not given:
         if folder := champion(bundles):
             return folder
@@ -33,7 +33,7 @@ def find_bundle(
 
 # %% ../../nbs/api/predict/03_commands.ipynb #c3ccec15
 def describe(bundle: Bundle) -> list[tuple[str, str]]:
-    "What there is to say about a bundle, as pairs of a word and a text."
+    "Return the facts of a bundle, as pairs of a word and a text."
     card, schema = bundle.card, bundle.card.schema
     facts = [
         ("model", f"{card.name}, version {card.version}, made {card.created}"),
@@ -58,7 +58,7 @@ def bundle() -> None:
 @bundle.command(epilog="Example: iris-nb bundle show iris_lda-1")
 @click.argument("name", default="")
 def show(name: str) -> None:
-    "Say what the bundle NAME is; the champion where no NAME is given."
+    "Show the facts of the bundle NAME, or of the champion."
     loaded = Predictor.load(find_bundle(name, home_folder() / "bundles")).bundle
     click.echo(f"{loaded.path}\n\n{loaded.card.description}\n")
     for word, text in describe(loaded):
@@ -83,19 +83,25 @@ Examples:
   iris-nb score flowers.csv -o answers.csv
   iris-nb score flowers.parquet -o answers.parquet --bundle var/bundles/iris_lda-3
 \b
-Exit code 4 means: done, but some rows were faulty. They are beside OUTPUT in answers.faults.csv, with reasons.""")
+Exit code 4 means: done, but some rows were faulty. They are beside OUTPUT in answers.faults.csv, with their
+lines and reasons; an earlier file of that name is replaced. Nothing is replaced unless all has succeeded.
+\b
+Numbers are written as in JSON: 5.1, -3, 2e-4. Text columns are copied as they are. A cell that begins
+with = + - or @ is a formula to a spreadsheet: import such columns as text.""")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Where to, .csv or .parquet.")
 @click.option("--bundle", type=click.Path(path_type=Path), help="A bundle's folder; the champion if not given.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def score_command(source: Path, output: Path, bundle: Path | None, quiet: bool) -> None:
-    "Answer every row of the file SOURCE, CSV or Parquet, in constant memory."
+    "Answer every row of the file SOURCE, CSV or Parquet, in bounded memory."
     folder = bundle or champion(home_folder() / "bundles")
     if folder is None:
         raise ScoreError("There is no champion yet: `iris-nb train` makes one, or name a bundle.")
     predictor = Predictor.load(folder)
-    tally = score(predictor, source, output, progress=not quiet)
-    click.echo(f"{tally.answered:,} rows answered by {folder.name}, in {output}.")
-    if tally.faults:
-        click.echo(f"{tally.faulty:,} faulty rows set aside, with reasons, in {tally.faults}.")
+    result = score(predictor, source, output, progress=not quiet)
+    for remark in result.remarks:
+        click.echo(remark)
+    click.echo(f"{result.answered:,} rows answered by {folder.name}, in {output}.")
+    if result.faults:
+        click.echo(f"{result.faulty:,} faulty rows set aside, with reasons, in {result.faults}.")
         sys.exit(SET_ASIDE)

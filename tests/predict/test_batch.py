@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from iris_nb.bundle import champion
-from iris_nb.predict.batch import ScoreError, fit_rows, numbers, open_source, score
+from iris_nb.config import IrisError
+from iris_nb.predict.batch import ScoreError, rows_in_range, score
 from iris_nb.predict.commands import SET_ASIDE, score_command
 from iris_nb.predict.predictor import Predictor
 from iris_nb.schema import fault_of, faults_of
@@ -66,7 +67,7 @@ def test_every_row_is_either_answered_or_set_aside_with_its_number_and_reason(pr
     tally = score(predictor, write(spoiled, tmp_path / f"rows{suffix}"), tmp_path / "out.parquet", progress=False)
     assert (tally.answered, tally.faulty) == (len(rows) - 500, 500)
     aside = pd.read_csv(tally.faults)
-    assert aside["where"].tolist() == [f"row {i + 1}" for i in sorted(bad)]
+    assert aside["where"].tolist() == [f"line {i + 2}" if suffix == ".csv" else f"row {i + 1}" for i in sorted(bad)]
     assert aside["reason"].str.contains(f"{NAMES[0]}: expected|{NAMES[1]}: expected").all()
     kept = read(tmp_path / "out.parquet")[NAMES]
     assert np.allclose(kept, spoiled.drop(index=bad)[NAMES])
@@ -81,8 +82,10 @@ def test_lines_with_the_wrong_number_of_fields_are_named_by_their_line(predictor
 
 
 def test_the_fault_file_of_an_earlier_run_does_not_stay(predictor, tmp_path, rows):
-    stale = tmp_path / "out.faults.csv"
-    stale.write_text("old")
+    path = tmp_path / "rows.csv"
+    path.write_text(",".join(NAMES) + "\n" + "a,b,c,d\n")
+    stale = score(predictor, path, tmp_path / "out.csv", progress=False).faults
+    assert stale.exists()
     score(predictor, write(rows[:10], tmp_path / "rows.csv"), tmp_path / "out.csv", progress=False)
     assert not stale.exists()
 
@@ -104,23 +107,23 @@ def test_a_table_with_faulty_rows_only_is_all_set_aside(predictor, tmp_path):
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda p: write(pd.DataFrame({"a": [1]}), p / "rows.csv"), "has no column"),
+        (lambda p: write(pd.DataFrame({"a": [1]}), p / "rows.csv"), "has the columns a; the table needs"),
         (lambda p: p / "gone.csv", "can't be read"),
         (lambda p: p / "rows.xlsx", "neither a .csv nor a .parquet"),
-        (lambda p: (p / "empty.csv").write_text("") or p / "empty.csv", "can't be read: Empty CSV file"),
+        (lambda p: (p / "empty.csv").write_text("") or p / "empty.csv", "can't be read: it is empty"),
         (lambda p: (p / "torn.parquet").write_bytes(b"PAR1") and p / "torn.parquet", "can't be read"),
         (lambda p: write(pd.DataFrame({n: [1.0] for n in [*NAMES, "predicted"]}), p / "rows.parquet"), "already"),
     ],
 )
 def test_a_file_that_can_not_be_scored_is_one_sentence_and_no_output(predictor, tmp_path, make, said):
-    with pytest.raises(ScoreError, match=said):
+    with pytest.raises(IrisError, match=said):
         score(predictor, make(tmp_path), tmp_path / "out.csv", progress=False)
     assert not list(tmp_path.glob("*out*"))
 
 
 def test_a_file_is_not_scored_into_itself(predictor, rows, tmp_path):
     path = write(rows[:5], tmp_path / "rows.csv")
-    with pytest.raises(ScoreError, match="must be another file"):
+    with pytest.raises(ScoreError, match="is the output itself"):
         score(predictor, path, path, progress=False)
 
 
@@ -146,22 +149,10 @@ def test_whole_numbers_and_short_floats_are_numbers(predictor, tmp_path):
     assert score(predictor, write(frame, tmp_path / "rows.parquet"), tmp_path / "o.csv", progress=False).answered == 2
 
 
-@given(st.lists(st.one_of(st.none(), st.text(max_size=6), st.floats().map(str), st.integers().map(str)), max_size=30))
-def test_a_column_becomes_numbers_whatever_it_holds(texts):
-    found = numbers(pa.array(texts, pa.string()))
-    assert len(found) == len(texts)
-    for text, value in zip(texts, found, strict=True):
-        try:
-            expected = float(text) if text else np.nan
-        except ValueError:
-            expected = np.nan
-        assert value == expected or (np.isnan(value) and np.isnan(expected))
-
-
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.floats(allow_nan=True), min_size=len(NAMES), max_size=len(NAMES)))
 def test_the_quick_check_and_the_schemas_agree(values):
-    fit = bool(fit_rows(np.array([values]))[0])
+    fit = bool(rows_in_range(np.array([values]), SCHEMA)[0])
     assert fit == all(fault_of(f, v) is None for f, v in zip(SCHEMA.features, values, strict=True))
     assert fit == (not faults_of(SCHEMA, dict(zip(NAMES, values, strict=True))))
 
@@ -176,19 +167,3 @@ def test_the_command_counts_faulty_rows_in_its_exit_code(bundles, tmp_path):
     assert "1 faulty rows set aside" in done.output
     with (tmp_path / "out.faults.csv").open() as file:
         assert next(csv.reader(file))[:2] == ["where", "reason"]
-
-
-def test_a_source_says_how_many_rows_it_has_where_that_is_known(rows, tmp_path):
-    assert open_source(write(rows[:7], tmp_path / "a.parquet")).rows == 7
-    assert open_source(write(rows[:7], tmp_path / "a.csv")).rows is None
-
-
-def test_a_parquet_file_is_forgotten_as_it_is_read(tmp_path):
-    path, before = tmp_path / "rows.parquet", pa.total_allocated_bytes()
-    noise = pa.table({n: np.random.default_rng(0).uniform(1, 2, 500_000) for n in NAMES})
-    parquet.write_table(noise, path, row_group_size=20_000)
-    size = noise.nbytes
-    del noise
-    for _ in open_source(path).batches:
-        kept = pa.total_allocated_bytes() - before
-    assert kept < size / 4
