@@ -1,7 +1,8 @@
-# Four images from one file:  docker build --target serve -t iris:serve .
+# Five images from one file:  docker build --target serve -t iris:serve .
 #
 #   serve       the REST service and nothing else: no notebooks, no MLflow, no scikit-learn, no compiler
 #   baked       the same, with the champion of var/bundles inside
+#   watch       `iris-nb watch`, which judges drift and quality on a schedule: no page, no figures, no server
 #   dashboard   the monitoring page under Voila
 #   train       the pipeline's notebooks; also MLflow's server
 #
@@ -26,6 +27,10 @@ COPY deploy/lock/serve.txt ./
 RUN --mount=type=cache,target=/root/.cache/uv install-locked serve.txt
 COPY deploy/image/unused.txt ./
 RUN lean /src/unused.txt
+
+FROM tools AS watch-files
+COPY deploy/lock/watch.txt ./
+RUN --mount=type=cache,target=/root/.cache/uv install-locked watch.txt --compile-bytecode
 
 FROM tools AS dashboard-files
 COPY deploy/lock/dashboard.txt ./
@@ -60,10 +65,15 @@ USER 10001:10001
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["with-secrets"]
 
+FROM base AS watch
+COPY --from=watch-files /opt/iris /opt/iris
+CMD ["iris-nb", "watch"]
+
 FROM base AS dashboard
 COPY --from=dashboard-files /opt/iris /opt/iris
 COPY nbs/dashboard nbs/dashboard
-ENV IRIS_DASHBOARD_HOST=0.0.0.0 IRIS_DASHBOARD_PORT=8866
+# Whoever reaches the page reads the log on it, so it does not start without a token.
+ENV IRIS_DASHBOARD_HOST=0.0.0.0 IRIS_DASHBOARD_PORT=8866 IRIS_REQUIRED=IRIS_DASHBOARD_TOKEN
 EXPOSE 8866
 HEALTHCHECK --interval=30s --timeout=10s --start-period=30s CMD ["answers", "IRIS_DASHBOARD_PORT", "/voila/static/favicon.ico"]
 CMD ["python", "-m", "iris_nb.run.servers"]

@@ -82,7 +82,7 @@ tag=${tag:-$(of_checkout)}
 say "Deploying $tag${before:+, where $before runs}."
 make_secrets
 
-if [ $pull = yes ]; then compose "$tag" pull --quiet --policy missing serve-a serve-b dashboard mlflow train
+if [ $pull = yes ]; then compose "$tag" pull --quiet --policy missing serve-a serve-b watch dashboard mlflow train
 elif [ $back = no ]; then IRIS_REVISION=$tag compose "$tag" --profile train build --quiet
 fi || { say "deploy.sh: the images can't be had; nothing was changed." >&2; exit 1; }
 

@@ -34,7 +34,7 @@ fi
 
 # The overlay with these images in it, the checkout as it was. Registries know lower case only.
 cp -R kubernetes "$aside/kubernetes"
-for image in serve dashboard; do
+for image in serve watch dashboard; do
     printf '  - name: ghcr.io/iris-nb/iris_nb/%s\n    newName: %s/%s\n    newTag: "%s"\n' $image "${registry,,}" $image "$tag"
 done >"$aside/images"
 { echo 'images:'; cat "$aside/images"; } >>"$aside/kubernetes/overlays/$overlay/kustomization.yaml"

@@ -3,7 +3,7 @@
 READY ?= .venv/.ready
 
 lock-images: $(READY) ## Lock again, with hashes, what each container image installs (after `make lock`).
-	@for image in serve dashboard train; do \
+	@for image in serve dashboard watch train; do \
 	  .uv/bin/uv pip compile --quiet setup.py --extra $$image --extra postgres --constraint constraints.txt --universal \
 	    --python-version 3.11 --no-header --no-annotate --generate-hashes --refresh-package iris-nb \
 	    --override deploy/leave-out.txt \

@@ -172,15 +172,31 @@ def check_serving(tool: Tool) -> str:
     return f"ready after {seconds:.1f} s, predicts, needs its key, ended {ended:.1f} s after SIGTERM"
 
 
+def check_watch(tool: Tool) -> str:
+    "Without a champion it says so in a sentence; it has no page and no server."
+    done = tool.inside("watch", "with-secrets", "iris-nb", "watch", check=False)
+    demand(done.returncode == 1 and b"champion" in done.stderr, f"it does not say that there is no champion: {done}")
+    demand(b"Traceback" not in done.stderr, f"it ended with a trace: {done.stderr.decode()[-2000:]}")
+    code = "import importlib.metadata as m; print(*{d.metadata['Name'].lower() for d in m.distributions()})"
+    inside = set(tool.inside("watch", "python", "-c", code).stdout.decode().split())
+    unwanted = (FORBIDDEN - {"pandas"} | {"plotly", "ipywidgets", "jupyter-server", "litestar"}) & inside
+    demand(not unwanted, f"it holds {sorted(unwanted)}")
+    return f"{tool.size('watch')[0]} MiB over the base, says what it lacks, {len(inside)} distributions, none of a page"
+
+
 def check_dashboard(tool: Tool) -> str:
-    "The page comes up and shows no trace."
+    "Without a token it does not start; with one, the page comes up for who has it, and shows no trace."
+    done = tool.inside("dashboard", "timeout", "60", "with-secrets", "python", "-m", "iris_nb.run.servers", check=False)
+    demand(done.returncode != 124, "without a token it listens all the same: it was still there after 60 s")
+    demand(b"IRIS_DASHBOARD_TOKEN" in done.stderr, f"it does not say what to set: {done}")
     url = f"http://127.0.0.1:{(port := free_port(8866))}"
-    with started(tool, "dashboard", port, {}) as process:
+    with started(tool, "dashboard", port, {"IRIS_DASHBOARD_TOKEN": "checked"}) as process:
         wait(process, f"{url}/voila/static/favicon.ico", 200, patience=120)
         demand(tool.healthy("dashboard", process, port), "the HEALTHCHECK fails although it answers")
         begun = time.monotonic()
+        demand(b"widget-state" not in ask(url)[1], "it shows the page without its token")
         # Asked once, and waited for: each request for the page takes a kernel that was started ahead.
-        status, page = ask(url, patience=180)
+        status, page = ask(f"{url}/?token=checked", patience=180)
         demand(status == 200, f"the page answers {status}: {page[:300]!r}")
         demand(b"Traceback" not in page, "the page shows a trace")
     return f"{tool.size('dashboard')[0]} MiB over the base, its page comes after {time.monotonic() - begun:.0f} s"
@@ -230,6 +246,8 @@ def main() -> int:
         def pages() -> None:
             for check in (check_contents, check_closed, check_empty):
                 step("serve", lambda check=check: check(builder))  # type: ignore[misc]
+            build("watch")
+            step("watch", lambda: check_watch(builder))
             build("dashboard")
 
         build("serve")

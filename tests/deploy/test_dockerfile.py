@@ -37,6 +37,25 @@ def test_the_servers_say_how_they_are():
     assert all("HEALTHCHECK" in stages()[target] for target in ("serve", "dashboard"))
 
 
+def test_the_page_does_not_open_itself_to_the_network_without_a_token():
+    page = stages()["dashboard"]
+    assert "IRIS_DASHBOARD_HOST=0.0.0.0" in page
+    assert "IRIS_REQUIRED=IRIS_DASHBOARD_TOKEN" in page
+
+
+def test_every_image_that_is_deployed_is_made_and_published():
+    "In compose.yaml, in the manifests, by rollout.sh and by the workflow."
+    compose = (ROOT / "deploy" / "compose.yaml").read_text()
+    cluster = (ROOT / "deploy" / "kubernetes" / "base" / "kustomization.yaml").read_text()
+    [rolled] = re.findall(r"for image in ([\w ]+); do", (ROOT / "deploy" / "rollout.sh").read_text())
+    [published] = re.findall(r"target: \[(.+)\]", (ROOT / ".github" / "workflows" / "image.yml").read_text())
+    here = set(re.findall(r"image: \$\{IRIS_REGISTRY:-iris\}/(\w+):", compose))
+    there = set(re.findall(r"- name: (\w+)\n    newName", cluster))
+    assert there == set(rolled.split()) <= here <= set(published.split(", ")) <= set(stages())
+    for path in (ROOT / "deploy" / "kubernetes" / "base").glob("*.yaml"):
+        assert set(re.findall(r"^ +image: (\w+)$", path.read_text(), re.MULTILINE)) <= there
+
+
 def test_the_labels_repeat_no_wrong_metadata():
     config = ConfigParser(delimiters=["="])
     config.read(ROOT / "settings.ini")

@@ -1,6 +1,9 @@
 """What the images install is what everybody installs, with hashes."""
 
+import os
 import re
+import subprocess
+import sys
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -9,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-IMAGES = ("serve", "dashboard", "train")
+IMAGES = ("serve", "watch", "dashboard", "train")
 FORBIDDEN = {"mlflow", "scikit-learn", "pandas", "papermill", "nbdev", "voila", "jupyterlab", "ipykernel", "notebook"}
 
 
@@ -62,6 +65,48 @@ def test_every_locked_file_is_known_by_its_hash(lock):
 
 def test_the_service_brings_nothing_of_training_or_watching():
     assert not set(pins("deploy/lock/serve.txt")) & FORBIDDEN
+
+
+def test_the_watch_brings_no_page_and_no_training():
+    page = {"voila", "ipywidgets", "plotly", "ipykernel", "jupyter-server", "tornado", "litestar", "granian"}
+    assert not set(pins("deploy/lock/watch.txt")) & (page | FORBIDDEN - {"pandas"})
+
+
+WATCH = """
+import re, sys
+from importlib.metadata import packages_distributions
+locked = set(sys.argv.pop(1).split())
+brought = {
+    package
+    for package, names in packages_distributions().items()
+    if not any(re.sub("[-_.]+", "-", name).lower() in locked for name in names)
+}
+
+class Locked:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name.split(".")[0] in brought:
+            raise ModuleNotFoundError(f"{name} is not in the lock", name=name)
+
+sys.meta_path.insert(0, Locked)
+from iris_nb.cli import main
+sys.argv = ["iris-nb", "watch", "--window", "1h"]
+sys.exit(main())
+"""
+
+
+def test_the_watch_needs_nothing_beyond_its_lock(bundles, tmp_path):
+    "It judges a log here while every distribution that its image lacks can't be imported."
+    (tmp_path / "bundles").symlink_to(bundles)
+    environ = {**os.environ, "IRIS_HOME": str(tmp_path)}
+    program = Path(sys.executable).parent / "iris-nb"
+    subprocess.run(
+        [program, "simulate", "--past", "60", "--rate", "0.02"], env=environ, check=True, capture_output=True
+    )
+    locked = {"iris-nb", *pins("deploy/lock/watch.txt")}
+    done = subprocess.run([sys.executable, "-c", WATCH, " ".join(locked)], env=environ, capture_output=True, text=True)
+    assert " rows (1h): " in done.stdout, done.stderr
+    assert (tmp_path / "watch.json").is_file()
 
 
 def test_the_image_is_made_with_the_uv_of_the_makefile():

@@ -62,7 +62,7 @@ def test_it_applies_the_overlay_with_the_images_of_the_tag_and_asks_for_a_predic
     assert done.returncode == 0, done.stderr
     assert "abc answers in staging" in done.stdout
     images = {line.split()[-1] for line in world.read("applied.yaml").splitlines() if " image: " in f" {line}"}
-    assert images == {"ghcr.io/me/iris/serve:abc", "ghcr.io/me/iris/dashboard:abc"}
+    assert images == {f"ghcr.io/me/iris/{image}:abc" for image in ("serve", "watch", "dashboard")}
     assert world.read("key") == "secret"
     assert all("iris-staging" in call for call in world.read("calls").splitlines() if not call.startswith("apply"))
 

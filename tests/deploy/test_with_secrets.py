@@ -42,7 +42,7 @@ def assert_stopped(done: subprocess.CompletedProcess[str], name: str) -> None:
 def test_every_secret_becomes_a_variable(start, secrets):
     (secrets / "IRIS_API_KEYS").write_text("a:1 2\n")
     (secrets / "postgres_password").write_text("not for us")
-    said = start(IRIS_REQUIRED_SECRETS="IRIS_API_KEYS IRIS_URL", IRIS_URL="x").stdout.splitlines()
+    said = start(IRIS_REQUIRED="IRIS_API_KEYS IRIS_URL", IRIS_URL="x").stdout.splitlines()
     assert "IRIS_API_KEYS=a:1 2" in said
     assert not [line for line in said if "not for us" in line or "REQUIRED" in line]
 
@@ -77,18 +77,18 @@ def test_a_secret_of_another_user_stops_the_start(start, secrets):
 
 @pytest.mark.parametrize("environ", [{}, {"IRIS_DASHBOARD_TOKEN": ""}, {"IRIS_DASHBOARD_TOKEN": " "}])
 def test_a_required_secret_that_is_nowhere_stops_the_start(start, environ):
-    assert_stopped(start(IRIS_REQUIRED_SECRETS="IRIS_DASHBOARD_TOKEN", **environ), "IRIS_DASHBOARD_TOKEN")
+    assert_stopped(start(IRIS_REQUIRED="IRIS_DASHBOARD_TOKEN", **environ), "IRIS_DASHBOARD_TOKEN")
 
 
 def test_what_compose_and_the_manifests_give_a_program_is_required_there():
     compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
     for name, service in compose.items():
         ours = [secret for secret in service.get("secrets", []) if secret.startswith("IRIS_")]
-        assert service.get("environment", {}).get("IRIS_REQUIRED_SECRETS", "").split() == ours, name
+        assert service.get("environment", {}).get("IRIS_REQUIRED", "").split() == ours, name
     for path in sorted((DEPLOY / "kubernetes" / "base").glob("*.yaml")):
         for one in yaml.safe_load_all(path.read_text()):
             spec = one.get("spec", {}).get("jobTemplate", one).get("spec", {}).get("template", {}).get("spec", {})
             for container in spec.get("containers", []):
                 env = {variable["name"]: variable for variable in container["env"]}
                 ours = [variable for variable in env if "valueFrom" in env[variable]]
-                assert env["IRIS_REQUIRED_SECRETS"]["value"].split() == ours, path.name
+                assert env["IRIS_REQUIRED"]["value"].split() == ours, path.name
