@@ -10,10 +10,11 @@ __all__ = ['TrackingError', 'Tracker', 'connect', 'start_run', 'finish_run', 'lo
 # %% ../../nbs/api/train/07_tracking.ipynb #585c5e2c
 import logging
 import os
+import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, suppress
+from contextlib import closing, contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -54,6 +55,26 @@ class Tracker:
     experiment: str  # its id
     model: str  # name of the registered model
 
+# %% ../../nbs/api/train/07_tracking.ipynb #2da0ecb2
+_ARTIFACT_COLUMNS = (
+    ("experiments", "artifact_location"), ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"), ("model_versions", "storage_location"),
+)
+
+
+def _follow_home(home: Path) -> None:
+    "Rewrite the artifact addresses of the database in `home` where they lead to another folder's `artifacts`."
+    database, here = home / "mlflow.db", (home / "artifacts").as_uri()
+    if not database.is_file() or not (home / "artifacts").is_dir():
+        return
+    with closing(sqlite3.connect(database)) as connection, connection, suppress(sqlite3.OperationalError):
+        places = connection.execute("SELECT DISTINCT artifact_location FROM experiments WHERE name != 'Default'")
+        for (there,) in places.fetchall():
+            if there and there != here and there.startswith("file:") and there.endswith("/artifacts"):
+                for table, column in _ARTIFACT_COLUMNS:
+                    moved = f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE {column} LIKE ? || '%'"
+                    connection.execute(moved, (here, len(there) + 1, there))
+
 # %% ../../nbs/api/train/07_tracking.ipynb #58c3bcea
 def connect(home: Path, name: str = SCHEMA.name) -> Tracker:
     "Connect to `MLFLOW_TRACKING_URI`, or to a database in `home`; `name` is that of experiment and model."
@@ -63,6 +84,7 @@ def connect(home: Path, name: str = SCHEMA.name) -> Tracker:
     mlflow.set_tracking_uri(address := given or f"sqlite:///{home.resolve() / 'mlflow.db'}")
     if not given:
         os.environ.pop("MLFLOW_TRACKING_URI", None)  # put there by MLflow, and the next home may be another one
+        _follow_home(home.resolve())
     client = mlflow.MlflowClient(address)
     if not (found := client.get_experiment_by_name(name)):
         kind = {"mlflow.experimentKind": "custom_model_development"}  # what MLflow's pages show first

@@ -8,7 +8,7 @@ import sys
 import mlflow
 import pytest
 
-from iris_nb.run.programs import Program, announce
+from iris_nb.run.programs import Program, report_ready
 from iris_nb.table import SCHEMA
 from iris_nb.train.tracking import connect, finish_run, load_artifact, runs, save_artifact, start_run
 from tests.running import free_port
@@ -39,7 +39,7 @@ def server(tmp_path_factory):
     environ = {**os.environ, "IRIS_HOME": str(home), "IRIS_MLFLOW_PORT": str(port)}
     process = subprocess.Popen([sys.executable, "-W", "ignore", "-m", "iris_nb.run.mlflow_pages"], env=environ)
     program = Program("mlflow", "MLflow", "IRIS_MLFLOW_PORT", port)
-    assert announce([program])
+    assert report_ready([program])
     yield program.url
     process.terminate()
     assert process.wait(timeout=30) == -signal.SIGTERM
@@ -64,3 +64,16 @@ def test_without_an_address_every_home_has_a_database_of_its_own(tmp_path, monke
     assert (len(runs(one)), len(runs(other))) == (1, 0)
     assert one.model == SCHEMA.name
     assert "MLFLOW_TRACKING_URI" not in os.environ
+
+
+def test_the_artifacts_of_a_home_that_was_moved_are_found_and_new_ones_go_to_its_new_place(tmp_path):
+    tracker = connect(tmp_path / "old")
+    first = start_run(tracker, "before", {})
+    save_artifact(tracker, first, "note.txt", b"before")
+    (tmp_path / "old").rename(tmp_path / "new")
+    tracker = connect(tmp_path / "new")
+    assert load_artifact(tracker, first, "note.txt") == b"before"
+    second = start_run(tracker, "after", {})
+    save_artifact(tracker, second, "note.txt", b"after")
+    assert load_artifact(tracker, second, "note.txt") == b"after"
+    assert not (tmp_path / "old").exists()
