@@ -989,6 +989,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                   'iris_nb/train/tracking.py'),
                                         'iris_nb.train.tracking._active_run': ( 'api/train/tracking.html#_active_run',
                                                                                 'iris_nb/train/tracking.py'),
+                                        'iris_nb.train.tracking._follow_home': ( 'api/train/tracking.html#_follow_home',
+                                                                                 'iris_nb/train/tracking.py'),
                                         'iris_nb.train.tracking.aliased_version': ( 'api/train/tracking.html#aliased_version',
                                                                                     'iris_nb/train/tracking.py'),
                                         'iris_nb.train.tracking.connect': ('api/train/tracking.html#connect', 'iris_nb/train/tracking.py'),
