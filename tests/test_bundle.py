@@ -398,3 +398,17 @@ def test_a_bundle_that_is_still_being_written_is_left_out(root):
 
 def test_where_there_are_no_bundles_none_are_listed(tmp_path):
     assert list_models(tmp_path / "nowhere") == []
+
+
+def test_the_facts_of_the_gate_travel_in_the_bundle_and_are_under_its_seal(tmp_path):
+    arguments = (MODEL, (ROWS, np.array([SURE] * 2)), (ROWS, IRIS.classes[:2]), [0.1])
+    without, made = write_bundle(tmp_path, CARD, *arguments), replace(CARD, version="2")
+    folder = write_bundle(tmp_path, made, *arguments, facts=b'{"name": "a"}')
+    assert read_bundle(without, IRIS).facts == b""
+    assert read_bundle(folder, IRIS).facts == b'{"name": "a"}'
+    (folder / "facts.json").write_bytes(b'{"name": "b"}')
+    with pytest.raises(BundleError, match="was changed: facts.json"):
+        read_bundle(folder, IRIS)
+    (folder / "facts.json").unlink()
+    with pytest.raises(BundleError, match="was changed"):
+        read_bundle(folder, IRIS)
