@@ -123,6 +123,18 @@ def test_a_failing_cell_marks_the_run_and_keeps_the_notebook_as_far_as_it_got(tm
     assert not nbformat.read(notebook, 4).cells[-1].outputs
 
 
+def test_a_cell_that_does_not_end_is_stopped_and_named(tmp_path):
+    given = {"started": str(tmp_path / "started")}
+    expected = r"^Cell 3 \(import time\) of endless_cell.ipynb did not end within 3 seconds.\nThe notebook"
+    with pytest.raises(RunError, match=expected):
+        execute(HERE / "endless_cell.ipynb", given, tmp_path, progress=False, cell_timeout=3)
+    tracker = connect(tmp_path)
+    (run,) = runs(tracker)
+    assert run.status == "FAILED"
+    (notebook,) = (tmp_path / "runs").iterdir()
+    assert load_artifact(tracker, run.run_id, f"notebook/{notebook.name}").decode() == notebook.read_text()
+
+
 @pytest.mark.parametrize(
     "sign",
     [KeyboardInterrupt(), PapermillExecutionError(0, 1, "", "KeyboardInterrupt", "", [])],
