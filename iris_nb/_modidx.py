@@ -977,6 +977,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                              'iris_nb/train/runner.py'),
                                       'iris_nb.train.runner._parse_value': ( 'api/train/runner.html#_parse_value',
                                                                              'iris_nb/train/runner.py'),
+                                      'iris_nb.train.runner._unfinished_cell': ( 'api/train/runner.html#_unfinished_cell',
+                                                                                 'iris_nb/train/runner.py'),
                                       'iris_nb.train.runner.check_parameters': ( 'api/train/runner.html#check_parameters',
                                                                                  'iris_nb/train/runner.py'),
                                       'iris_nb.train.runner.execute': ('api/train/runner.html#execute', 'iris_nb/train/runner.py'),
