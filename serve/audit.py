@@ -32,14 +32,14 @@ class AuditTrail:
             self.fault = ""
             return
         except AuditError as error:
-            fault, refused = error, _blames_rows(error)
-            fault.with_traceback(None)
+            # The error is let go here: its frames hold the cursor, and with it the transaction, that failed.
+            message, refused = str(error), _blames_rows(error)
         self._metrics.failure()
         if refused or not self.fault:
-            log.error("the prediction log can't be written", extra={"fault": str(fault)})
+            log.error("the prediction log can't be written", extra={"fault": message})
         if refused:
-            raise RowRefused(strip_paths(fault))
-        self.fault = strip_paths(fault)
+            raise RowRefused(strip_paths(message), retry_after=1)
+        self.fault = strip_paths(message)
         raise LogDown(self.fault, retry_after=1)
 
     def check(self) -> None:

@@ -55,10 +55,20 @@ _HEADERS = {
 _KEY = SecurityScheme(type="apiKey", name="X-API-Key", security_scheme_in="header")
 _ALSO = {"metrics": "text/plain", "history": "text/csv"}  # what else an operation answers with, by Accept
 _CACHED = {"cache-control": "public, max-age=3600"}
+
+
+class _NoPages(Router):
+    "Takes none of the pages that Litestar would add: they load scripts from other hosts, and `document` says more."
+
+    def register(self, value: Any) -> list[Any]:
+        "Register nothing."
+        return []
+
+
 config = OpenAPIConfig(
     "iris_nb",
     iris_nb.__version__,
-    openapi_router=Router("/openapi", route_handlers=[], include_in_schema=False),
+    openapi_router=_NoPages("/openapi", route_handlers=[]),
     render_plugins=[],
     description=f"Tells which {SCHEMA.row} it is: {', '.join(SCHEMA.classes)}. Every answer is in the audit log.",
     components=Components(security_schemes={"key": _KEY}),

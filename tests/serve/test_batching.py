@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import sqlite3
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,16 +11,17 @@ from functools import partial
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iris_nb.audit.log import AuditError, Entry, ids_of
+from iris_nb.audit.log import AuditError, AuditLog, Entry, ids_of
 from iris_nb.predict.predictor import Predictor
 from iris_nb.table import SCHEMA
 from serve.audit import AuditTrail
 from serve.batching import Batcher, RequestContext
-from serve.errors import Busy, Closing, LogDown, NoModel
+from serve.errors import Busy, Closing, LogDown, ModelFailed, NoModel, RowRefused
 from serve.metrics import Metrics
 from serve.reloading import ModelReloader
 from tests.serve.load import Load, logged
@@ -275,3 +277,56 @@ def test_callers_who_leave_disturb_nobody(live, home):
     assert len(set(kept)) == len(kept)
     assert set(load.ids) <= set(kept)
     assert "Traceback" not in service.said()
+
+
+class PickyLog(MemoryLog):
+    "A log that refuses one request, the way a database does."
+
+    def append(self, entries: list[Entry]) -> None:
+        if any(entry.request_id == "poisoned" for entry in entries):
+            raise AuditError("refused a row") from sqlite3.IntegrityError("NOT NULL constraint failed")
+        super().append(entries)
+
+
+def test_a_request_that_the_log_refuses_fails_alone(models):
+    async def story(log: MemoryLog) -> None:
+        async with running(models[0], log) as batcher:
+            calls = [RequestContext("poisoned" if i == 2 else "good", None, 0.0) for i in range(5)]
+            asked = [batcher.predict([row(i)], call) for i, call in enumerate(calls)]
+            answers = await asyncio.gather(*asked, return_exceptions=True)
+            assert [isinstance(answer, RowRefused) for answer in answers] == [i == 2 for i in range(5)]
+            assert not batcher.audit.fault
+
+    asyncio.run(story(log := PickyLog()))
+    assert [entry.request_id for group in log.groups for entry in group] == ["good"] * 4
+
+
+def test_a_model_that_gives_no_number_for_one_row_fails_that_request_alone(models):
+    class Model(Predictor):
+        def probabilities(self, X):
+            return np.where(X[:, :1] == row(2)[0], np.nan, super().probabilities(X))
+
+    async def story(log: MemoryLog) -> None:
+        model = Model(models[0].bundle, models[0].schema, models[0].session)
+        async with running(model, log) as batcher:
+            answers = await asyncio.gather(*(batcher.predict([row(i)], CALL) for i in range(5)), return_exceptions=True)
+            assert [isinstance(answer, ModelFailed) for answer in answers] == [i == 2 for i in range(5)]
+
+    asyncio.run(story(log := MemoryLog()))
+    assert sum(map(len, log.groups)) == 4
+
+
+def test_after_a_row_that_the_log_refused_the_log_is_free(models, tmp_path):
+    "What is raised must not hold the transaction that failed."
+
+    async def story(log: AuditLog) -> None:
+        async with running(models[0], log) as batcher:
+            with pytest.raises(RowRefused):
+                await batcher.predict([row(1)], RequestContext(None, None, 0.0))  # type: ignore[arg-type]
+            await batcher.predict([row(2)], CALL)
+            with AuditLog.open(tmp_path / "audit.db", timeout=0.1) as other:
+                other.append([])
+                assert other.count() == 1
+
+    with AuditLog.open(tmp_path / "audit.db", timeout=0.1) as log:
+        asyncio.run(story(log))

@@ -7,6 +7,7 @@ import socket
 import httpx
 import pytest
 
+from iris_nb.keys import new_key
 from iris_nb.table import SCHEMA
 from serve.body import BodyReader
 from serve.errors import InvalidInput
@@ -101,3 +102,20 @@ def test_a_slow_caller_is_answered(live):
             connection.sendall(whole[i : i + 20])
             assert httpx.get(f"{service.url}/health/live").status_code == 200
         assert connection.recv(100).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/predictions/x/label"])
+def test_a_body_without_a_content_type_is_a_415(client, path):
+    "A web page of another origin may send one without asking first."
+    answer = client.post(path, content=GOOD)
+    assert answer.status_code == 415
+    assert "content-type" in answer.json()["detail"].lower()
+
+
+@pytest.mark.parametrize("path", ["/predictions/x/label", "/model/reload", "/model/rollback", "/predict"])
+def test_who_has_no_key_is_sent_away_before_the_body_is_read(live, path):
+    service = live(IRIS_API_KEYS=str(new_key("a")[1]))
+    with connected(service.port) as connection:
+        connection.sendall(HEAD.format(path, 4_000_000, "").encode())
+        connection.settimeout(10)
+        assert connection.recv(100).startswith(b"HTTP/1.1 401")

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from serve.errors import problem_of
+from serve.errors import InvalidInput, error_response, problem_of, strip_paths
 from serve.logs import JsonLines
 
 
@@ -32,3 +32,26 @@ def test_the_wrong_method_is_a_405_that_names_the_right_ones(client, method, pat
     assert answer.status_code == 405
     assert answer.headers["allow"]
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://iris:hush@db.example/iris",
+        "postgresql://iris@db.example/iris?password=hush",
+        "postgresql+psycopg://iris@db.example:5432/iris?sslmode=require&password=hush/hush&x=1",
+        "host=db.example password=hush dbname=iris",
+        "host=db.example password = 'hush hush' dbname=iris",
+        "postgresql://db.example/iris?sslpassword=hush",
+    ],
+)
+def test_no_message_shows_a_password_however_an_address_has_it(address):
+    told = strip_paths(f"The audit log {address} can't be reached: see whether its server runs.")
+    assert "hush" not in told
+    assert "can't be reached" in told
+
+
+def test_a_problem_that_can_not_be_sent_is_one_of_ours(caplog):
+    status, payload, _ = error_response(InvalidInput("half a character: \ud800"), "ticket-2")
+    assert status == 500
+    assert json.loads(payload)["request_id"] == "ticket-2"

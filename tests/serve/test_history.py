@@ -180,3 +180,18 @@ def test_a_cursor_that_is_none_is_refused_also_where_it_only_looks_like_one(clie
     answer = client.get("/predictions/history", params={"before": before})
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["field"] == "before"
+
+
+def test_text_that_no_database_can_look_up_is_refused_before(client):
+    label = {"label": SCHEMA.classes[0]}
+    assert client.get("/predictions/a%00b").status_code == 404
+    assert client.post("/predictions/a%00b/label", json=label).status_code == 404
+    answer = client.get("/predictions/history?model_version=%00")
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["field"] == "model_version"
+
+
+@pytest.mark.parametrize("quality", ["1e999", "nan", "x", "-1"])
+@pytest.mark.parametrize("path", ["/metrics", "/predictions/history"])
+def test_an_accept_header_that_can_not_be_read_asks_for_nothing(client, path, quality):
+    assert client.get(path, headers={"accept": f"text/csv;q={quality}"}).status_code == 200

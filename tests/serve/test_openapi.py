@@ -127,3 +127,27 @@ def test_the_documentation_can_be_tried_out_and_asks_no_other_machine(live, page
     assert SCHEMA.classes[0] in page.inner_text("#operations-predictions-predict .live-responses-table")
     assert [url for url in asked if not url.startswith((service.url, "data:"))] == []
     assert said == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "/redoc", "/swagger", "/elements", "/rapidoc", "/scalar", "/openapi.json", "/openapi.yaml"],
+)
+def test_no_page_of_the_framework_is_left(client, path):
+    for root in ("/openapi", "/schema"):
+        answer = client.get(root + path)
+        assert answer.status_code == 404
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_the_document_says_what_the_parsers_accept(openapi):
+    for path, body in {
+        "/predict": SCHEMA.row.title(),
+        "/predict/batch": "Batch",
+        "/predictions/{id}/label": "LabelRequest",
+    }.items():
+        told = openapi["paths"][path]["post"]["requestBody"]
+        assert told["content"]["application/json"]["schema"]["$ref"].endswith(f"/{body}")
+        assert told["required"]
+    told = {p["name"]: p["schema"]["type"] for p in openapi["paths"]["/predict/batch"]["post"]["parameters"]}
+    assert told == {"alpha": "number", "partial": "boolean"}

@@ -171,3 +171,75 @@ def test_no_bytes_break_the_reader(body):
     for read in (lambda: [parse_row(body)], lambda: parse_batch(body, 10)):
         numbers, errors = outcome(read)
         assert numbers or errors
+
+
+MANY = 20_000
+LARGE_ANSWERS = {
+    "unknown names of a row": ("/predict", "{" + ",".join(f'"{i:x}":1' for i in range(MANY)) + "}"),
+    "one long name": ("/predict", json.dumps({"n" * 1_000_000: 1})),
+    "unknown names of a batch": ("/predict/batch", json.dumps({f"{i:x}": 1 for i in range(MANY)})),
+    "empty rows": ("/predict/batch", json.dumps({"samples": [{}] * 9_999})),
+    "empty rows and a good one": (
+        "/predict/batch?partial=true",
+        json.dumps({"samples": [{}] * 9_999 + [json.loads(GOOD)]}),
+    ),
+    "wrong rows": ("/predict/batch?partial=true", json.dumps({"samples": [{"n" * 90: 1}] * 9_999})),
+    "unknown names of a label": ("/predictions/x/label", json.dumps({f"{i:x}": 1 for i in range(MANY)})),
+    "options": ("/predict?" + "&".join(["alpha=x"] * 1_500), GOOD),
+}
+
+
+@pytest.mark.parametrize(("path", "body"), LARGE_ANSWERS.values(), ids=LARGE_ANSWERS)
+def test_however_many_faults_there_are_the_answer_is_bounded(client, path, body):
+    answer = client.post(path, content=body, headers={"content-type": "application/json"})
+    assert len(answer.content) < 500_000
+    found = answer.json()
+    listed = found.get("errors") or [e for bad in found.get("rejected", []) for e in bad["errors"]]
+    assert 1 <= len(listed) <= 1000
+
+
+def test_faults_that_are_not_listed_are_counted(client):
+    body = {**json.loads(GOOD), **{f"n{i}": 1 for i in range(1234)}}
+    assert client.post("/predict", json=body).json()["detail"].endswith("and 1,229 more")
+    rows = client.post("/predict/batch", json={"samples": [body]}).json()
+    assert rows["detail"].endswith("and 1,229 more")
+
+
+def test_bad_rows_beyond_the_listed_faults_are_still_named_by_their_place(client):
+    samples = [{}] * 500 + [json.loads(GOOD)]
+    found = client.post("/predict/batch?partial=true", json={"samples": samples}).json()
+    assert [bad["index"] for bad in found["rejected"]] == list(range(500))
+
+
+UNSENDABLE = {
+    "a row": ("/predict", '{"\\ud800": 1}'),
+    "a batch": ("/predict/batch", '{"samples": [], "\\ud800": 1}'),
+    "a row of a batch": ("/predict/batch", '{"samples": [{"\\ud800": "\\udfff"}]}'),
+    "a label": ("/predictions/x/label", '{"label": "\\ud800", "\\udc00": 1}'),
+    "a value": ("/predict", GOOD.replace("5.1", '"\\ud800"')),
+}
+
+
+@pytest.mark.parametrize(("path", "body"), UNSENDABLE.values(), ids=UNSENDABLE)
+def test_half_a_character_in_a_body_is_a_400(client, path, body):
+    answer = client.post(path, content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    assert answer.json()["errors"]
+    assert answer.headers["x-request-id"]
+
+
+BAD_LABELS = {
+    "very deep": "[" * 9_999,
+    "names that stand twice": f'{{"label": "{SCHEMA.classes[0]}", "label": "{SCHEMA.classes[1]}"}}',
+    "a boolean as text": f'{{"label": "{SCHEMA.classes[0]}", "correct": "true"}}',
+    "a boolean as a number": f'{{"label": "{SCHEMA.classes[0]}", "correct": 1}}',
+    "a list": "[]",
+    "a label in a list": f'{{"label": ["{SCHEMA.classes[0]}"]}}',
+}
+
+
+@pytest.mark.parametrize("body", BAD_LABELS.values(), ids=BAD_LABELS)
+def test_a_label_keeps_to_the_grammar_of_predictions(client, body):
+    answer = client.post("/predictions/x/label", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    assert answer.json()["errors"]

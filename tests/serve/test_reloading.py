@@ -86,6 +86,7 @@ def answers_with(load: Load, version: str) -> bool:
     return bool(load.answers) and load.answers[-1]["model_version"] == version
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_swaps_under_load_fail_nobody_and_mix_nothing(live, home):
     expected = {}
