@@ -38,7 +38,7 @@ def reference_in(predictor: Predictor) -> Reference:
     "Return the training sample of a model's bundle, answered by the model; it is made once."
     kept = _REFERENCES.get(predictor.bundle.path)
     if kept is None or kept[0] is not predictor:
-        X = predictor.bundle.reference[0]
+        X = drift.reference_rows(predictor.bundle.reference[0])
         kept = predictor, Reference(X, predictor.labels(predictor.probabilities(X)), predictor.schema)
         _REFERENCES[predictor.bundle.path] = kept
     return kept[1]
@@ -90,6 +90,6 @@ def assess(
     if predictor is None or rows.empty:
         missing = "There is no champion to compare with." if len(rows) else "Nothing was asked in this window."
         return Report(time.time(), window, count, [], "unsure", missing)
-    verdicts, calibrator = drift.examine(reference_in(predictor), rows), calibrator_of(predictor)
+    verdicts, calibrator = drift.detect_drift(reference_in(predictor), rows), calibrator_of(predictor)
     state, said = judge_quality(rows, calibrator, trained_accuracy(predictor), verdicts)
     return Report(time.time(), window, count, verdicts, state, said, quality.expected(rows["confidence"], calibrator))

@@ -73,8 +73,7 @@ import sys
 for name in ("ipywidgets", "plotly", "voila", "IPython", "jupyter_client", "iris_nb.dashboard", "iris_nb.charts"):
     sys.modules[name] = None
 from click.testing import CliRunner
-from iris_nb.monitor.report import ORDER
-from iris_nb.monitor.watch import CODES, watch
+from iris_nb.monitor.watch import watch
 done = CliRunner().invoke(watch, [])
 loaded = {name.split(".")[0] for name, module in sys.modules.items() if module is not None}
 assert not loaded & {"ipywidgets", "plotly", "voila", "IPython", "mlflow", "sklearn"}, loaded
