@@ -95,15 +95,12 @@ def test_the_page_is_looked_for_in_the_clone_and_opened_where_it_is_said(tmp_pat
         notebook_folder(tmp_path)
 
 
-def test_the_page_takes_the_place_of_the_command_and_warns_where_everybody_may_read(monkeypatch):
+def test_the_page_takes_the_place_of_the_command(monkeypatch):
     called = []
     monkeypatch.setattr("os.execve", lambda *words: called.append(words))
-    monkeypatch.setenv("IRIS_DASHBOARD_HOST", "0.0.0.0")
-    monkeypatch.delenv("IRIS_DASHBOARD_TOKEN", raising=False)
-    assert "Everybody who reaches" in run("dashboard").output
-    assert called[0][1][1:3] == ["-m", "voila"]
-    monkeypatch.delenv("IRIS_DASHBOARD_HOST")
+    monkeypatch.delenv("IRIS_DASHBOARD_HOST", raising=False)
     assert run("dashboard").output == ""
+    assert called[0][1][1:3] == ["-m", "iris_nb.run.page_server"]
 
 
 def test_a_file_without_faults_leaves_none_aside(home, tmp_path):
@@ -161,7 +158,7 @@ def test_a_home_that_is_a_file_is_named(tmp_path, monkeypatch, capsys, verb):
     monkeypatch.setenv("IRIS_HOME", str(tmp_path / "notes.txt"))
     with pytest.raises(SystemExit) as end:
         main(lambda **options: cli([verb], **options))
-    assert end.value.code == (2 if verb == "watch" else 1)  # 1 would be an alarm
+    assert end.value.code == (3 if verb == "watch" else 1)  # 1 would be an alarm
     assert f": {tmp_path}/notes.txt" in capsys.readouterr().err
 
 

@@ -31,7 +31,7 @@ def notebook_folder(start: Path | None = None) -> Path:
 def voila_environment(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
     "The environment for Voila: ours, and where it finds what belongs to the page."
     kept = {name: value for name, value in environ.items() if name != "JUPYTER_TOKEN"}
-    token = environ.get("IRIS_DASHBOARD_TOKEN")
+    token = environ.get("IRIS_DASHBOARD_TOKEN", "").strip()
     return {
         **kept,
         "JUPYTER_PATH": os.pathsep.join(filter(None, [str(folder / "theme"), environ.get("JUPYTER_PATH")])),
@@ -47,13 +47,13 @@ def script_folder() -> Path:
 
 # %% ../../nbs/api/run/01_servers.ipynb #2461fd88
 def voila_command(folder: Path, environ: Mapping[str, str]) -> list[str]:
-    "The command line for Voila."
-    command = [sys.executable, "-m", "voila", str(folder / "monitoring.ipynb")]
+    "Return the command line that starts the server."
+    command = [sys.executable, "-m", "iris_nb.run.page_server", str(folder / "monitoring.ipynb")]
     command.append(f"--port={environ.get('IRIS_DASHBOARD_PORT') or 8866}")
     command.append(f"--VoilaConfiguration.extra_labextensions_path={script_folder()}")
     if host := environ.get("IRIS_DASHBOARD_HOST"):
         command.append(f"--Voila.ip={host}")
-    return [*command, "--token"] if environ.get("IRIS_DASHBOARD_TOKEN") else command
+    return [*command, "--token"] if environ.get("IRIS_DASHBOARD_TOKEN", "").strip() else command
 
 # %% ../../nbs/api/run/01_servers.ipynb #1ff9d163
 class WithoutNoise(logging.Filter):
@@ -66,19 +66,23 @@ class WithoutNoise(logging.Filter):
 
 # %% ../../nbs/api/run/01_servers.ipynb #1f7f4025
 def exposure(environ: Mapping[str, str]) -> str:
-    "A warning, where others could read the page; empty where they can't."
-    host = environ.get("IRIS_DASHBOARD_HOST") or "127.0.0.1"
-    if host in ("127.0.0.1", "localhost", "::1") or environ.get("IRIS_DASHBOARD_TOKEN"):
+    "Return why the page may not be shown: others could read it without a token; empty where all is well."
+    host = environ.get("IRIS_DASHBOARD_HOST", "").strip() or "127.0.0.1"
+    guarded = environ.get("IRIS_DASHBOARD_TOKEN", "").strip() or environ.get("IRIS_ALLOW_OPEN", "").strip() == "1"
+    if host in ("127.0.0.1", "localhost", "::1") or guarded:
         return ""
-    return f"Everybody who reaches {host} can read the log on this page: set IRIS_DASHBOARD_TOKEN."
+    return (
+        f"IRIS_DASHBOARD_HOST={host} can be reached from other machines, and no token is asked for: "
+        "set IRIS_DASHBOARD_TOKEN, or IRIS_ALLOW_OPEN=1 if that is meant."
+    )
 
 # %% ../../nbs/api/run/01_servers.ipynb #53a5ec2f
 @click.command()
 def dashboard() -> None:
     "Show the monitoring page (Voila)."
     folder = notebook_folder()
-    if warning := exposure(os.environ):
-        click.echo(warning, err=True)
+    if why := exposure(os.environ):
+        raise click.ClickException(why)
     os.execve(sys.executable, voila_command(folder, os.environ), voila_environment(folder, os.environ))  # noqa: S606
 
 

@@ -35,7 +35,13 @@ WHOLE = """() => {
 def shown(home: Path, **environ: str) -> Iterator[str]:
     "The dashboard of a home folder, as `make dashboard` starts it; yields its address."
     port = free_port()
-    settings = {"IRIS_HOME": str(home), "IRIS_DASHBOARD_PORT": str(port), "PYTHONPATH": str(ROOT), **environ}
+    settings = {
+        "IRIS_HOME": str(home),
+        "IRIS_DASHBOARD_PORT": str(port),
+        "PYTHONPATH": str(ROOT),
+        "IRIS_DASHBOARD_KERNELS": "30",
+        **environ,
+    }
     command, url = [sys.executable, "-m", "iris_nb.run.servers"], f"http://127.0.0.1:{port}"
     with running(command, f"{url}/voila/static/voila.js", home / "said", {**os.environ, **settings}, ROOT):
         yield f"{url}/"
