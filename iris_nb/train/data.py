@@ -14,39 +14,79 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
-from ..schema import Schema, fault_of
+from ..config import IrisError
+from ..reader import Chunk, open_table, readable
+from ..records import TableError
+from ..schema import Schema, fault_of, shown
 from ..table import SCHEMA, load_rows
 
 # %% ../../nbs/api/train/00_data.ipynb #4774dd02
-class DataError(Exception):
-    "A table that can't be used; the message says why, for the person who brought it."
+class DataError(IrisError):
+    "A table that can't be used; the message says why and what to do."
 
 # %% ../../nbs/api/train/00_data.ipynb #36a95a00
 def load(
     path: Path | None = None,  # a CSV or Parquet file with the schema's columns; None for the project's own rows
+    schema: Schema = SCHEMA,
 ) -> pd.DataFrame:  # one row per example, with the features and the target
-    "Return the table to train on; raises `DataError` where there is none to read."
-    return load_rows() if path is None else read_table(path)
+    "Return the table to train on; raise `DataError` where there is none to read."
+    return load_rows() if path is None else read_table(path, schema)
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    "A CSV or Parquet file as a frame; raises `DataError` where it can't be read."
+def read_table(
+    path: Path,  # CSV or Parquet
+    schema: Schema = SCHEMA,
+) -> pd.DataFrame:  # features, then the target; indexed by the line or number of each row
+    "Read a table from a file; raise `DataError` where it can't be read or holds cells that are no numbers."
     try:
-        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"The table {path} can't be read: {error}") from error
+        with readable(path):
+            table = open_table(path, schema.names, schema.target)
+            chunks = [table.parse(block) for block in table.blocks()]
+            table.verify(sum(chunk.batch.num_rows + len(chunk.odd) for chunk in chunks))
+    except TableError as error:
+        raise DataError(str(error)) from error
+    if faults := [fault for chunk in chunks for fault in _unreadable(chunk, table.unit, schema)]:
+        more = [f"and {len(faults) - 5} more"] if len(faults) > 5 else []
+        raise DataError(f"{path} can't be trained on: {'; '.join([*faults[:5], *more])}.")
+    frame = pd.concat([_as_frame(chunk, table.unit, schema) for chunk in chunks or [Chunk.empty(table.names)]])
+    frame.attrs["remarks"] = list(table.remarks)
+    return frame
+
+
+def _unreadable(chunk: Chunk, unit: str, schema: Schema) -> list[str]:
+    "Return what is wrong with records and cells that have no place in a table of numbers."
+    found = [(record.place, record.why) for record in chunk.odd]
+    for feature in schema.features:
+        missing = np.flatnonzero(np.isnan(chunk.numbers([feature.name])[0])).tolist()
+        texts = chunk.texts(feature.name) if missing else []
+        wrong = [i for i in missing if texts and texts[i].strip()]  # an empty cell has no value
+        places = chunk.places() if wrong else np.empty(0, dtype=np.int64)
+        found += [(int(places[i]), str(fault_of(feature, texts[i]))) for i in wrong]
+    return [f"{unit} {place}: {why}" for place, why in sorted(found)]
+
+
+def _as_frame(chunk: Chunk, unit: str, schema: Schema) -> pd.DataFrame:
+    columns = dict(zip(schema.names, chunk.numbers(schema.names), strict=True))
+    return pd.DataFrame({**columns, schema.target: chunk.labels(schema.target)}, pd.Index(chunk.places(), name=unit))
 
 # %% ../../nbs/api/train/00_data.ipynb #166f6556
-def _in_rows(mask: NDArray[np.bool_]) -> str:
-    "Which rows a mask marks, as a phrase."
-    rows = [str(i) for i in np.flatnonzero(mask)]
-    return f"{'row' if len(rows) == 1 else 'rows'} {', '.join(rows[:5])}" + (
+def _places(index: pd.Index) -> tuple[str, list[str]]:
+    "Return how rows are named, by line or by row, and the name of each."
+    is_named = index.name in ("line", "row")
+    return str(index.name) if is_named else "row", [str(i) for i in (index if is_named else range(1, len(index) + 1))]
+
+
+def _in_rows(index: pd.Index, mask: NDArray[np.bool_]) -> str:
+    "Return which rows a mask marks, as a phrase."
+    unit, names = _places(index)
+    rows = [names[i] for i in np.flatnonzero(mask)]
+    return f"{unit if len(rows) == 1 else unit + 's'} {', '.join(rows[:5])}" + (
         f" and {len(rows) - 5} more" if len(rows) > 5 else ""
     )
 
 # %% ../../nbs/api/train/00_data.ipynb #0d33400a
 def _column_faults(frame: pd.DataFrame, schema: Schema) -> list[str]:
-    "What is wrong with the feature columns, one sentence each."
+    "Return what is wrong with the feature columns, one sentence each."
     found = []
     for feature in schema.features:
         if feature.name not in frame:
@@ -58,21 +98,23 @@ def _column_faults(frame: pd.DataFrame, schema: Schema) -> list[str]:
             empty = column.isna().to_numpy(bool)
             outside = ~empty & np.array([bool(fault_of(feature, v)) for v in column.tolist()], dtype=bool)
             if empty.any():
-                found.append(f"{feature.name} has no value in {_in_rows(empty)}.")
+                found.append(f"{feature.name} has no value in {_in_rows(frame.index, empty)}.")
             if outside.any():
-                found.append(f"{feature.name} is not {feature.expected} in {_in_rows(outside)}.")
+                found.append(f"{feature.name} is not {feature.expected} in {_in_rows(frame.index, outside)}.")
     return found
 
 # %% ../../nbs/api/train/00_data.ipynb #c741a0ec
 def _target_faults(frame: pd.DataFrame, schema: Schema, fewest: int) -> list[str]:
-    "What is wrong with the column of classes, one sentence each."
+    "Return what is wrong with the column of classes, one sentence each."
     if schema.target not in frame:
         return [f"The column {schema.target} is missing."]
     labels = frame[schema.target]
     unknown = ~labels.isin(schema.classes).to_numpy(bool)
     found = []
     if unknown.any():
-        found.append(f"{schema.target} is not one of {', '.join(schema.classes)} in {_in_rows(unknown)}.")
+        others = ", ".join(map(shown, labels[unknown].drop_duplicates().tolist()[:3]))
+        expected = ", ".join(map(shown, schema.classes))
+        found.append(f"{schema.target} is not one of {expected} in {_in_rows(frame.index, unknown)}, but {others}.")
     for name in schema.classes:
         if (count := int((labels == name).sum())) < fewest:
             found.append(f"Only {count} rows are {name}; at least {fewest} are needed.")
@@ -84,7 +126,7 @@ def check(
     schema: Schema = SCHEMA,
     fewest: int = 10,  # rows that each class needs, at least the number of folds
 ) -> list[str]:  # empty when the table can be trained on
-    "Every fault of a table, one sentence each."
+    "Return every fault of a table, one sentence each."
     return _column_faults(frame, schema) + _target_faults(frame, schema, fewest)
 
 # %% ../../nbs/api/train/00_data.ipynb #c6b91f9d
@@ -92,10 +134,12 @@ def remarks(
     frame: pd.DataFrame,  # a table that passed `check`
     schema: Schema = SCHEMA,
 ) -> list[str]:
-    "What is worth knowing about a table without being wrong, one sentence each."
+    "Return what is worth knowing about a table without being wrong, one sentence each."
     columns = [*schema.names, schema.target]
     groups = frame.reset_index(drop=True).groupby(columns, sort=False).indices.values()
-    return [f"Rows {' and '.join(map(str, rows))} are the same." for rows in groups if len(rows) > 1]
+    unit, names = _places(frame.index)
+    same = [" and ".join(names[i] for i in rows) for rows in groups if len(rows) > 1]
+    return [*frame.attrs.get("remarks", []), *(f"{unit.capitalize()}s {rows} are the same." for rows in same)]
 
 # %% ../../nbs/api/train/00_data.ipynb #a36192b7
 def arrays(

@@ -1,9 +1,12 @@
 """Tables that can't be trained on, and what is said of them."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from iris_nb.examples import PEOPLE
 from iris_nb.table import SCHEMA
 from iris_nb.train.data import DataError, check, data_hash, load, read_table, remarks, split
 
@@ -31,7 +34,7 @@ def test_a_value_that_no_flower_has_is_named_with_its_row(frame, bad):
     frame.loc[3, FIRST] = bad
     (fault,) = check(frame)
     assert FIRST in fault
-    assert fault.endswith("in row 3.")
+    assert fault.endswith("in row 4.")
 
 
 def test_a_column_of_text_is_one_fault_and_not_a_hundred_and_fifty(frame):
@@ -57,14 +60,14 @@ def test_every_fault_is_reported_at_once(frame):
     frame.loc[2, SCHEMA.target] = "oak"
     faults = check(frame, fewest=50)
     assert len(faults) == 5
-    assert any("oak" not in f and "not one of" in f and "row 2" in f for f in faults)
+    assert any("not one of" in f and f.endswith('in row 3, but "oak".') for f in faults)
     assert any(f"Only 49 rows are {SCHEMA.classes[0]}; at least 50 are needed." in f for f in faults)
 
 
 def test_a_missing_class_label_is_an_unknown_one(frame):
     frame[SCHEMA.target] = frame[SCHEMA.target].astype(object)
     frame.loc[149, SCHEMA.target] = None
-    assert any("row 149" in fault for fault in check(frame))
+    assert any("row 150" in fault for fault in check(frame))
 
 
 def test_a_table_without_classes_or_rows_is_described(frame):
@@ -74,7 +77,7 @@ def test_a_table_without_classes_or_rows_is_described(frame):
 
 def test_rows_that_occur_twice_are_remarked(frame):
     twice = pd.concat([frame, frame.iloc[[0, 0]]])
-    assert remarks(twice) == ["Rows 0 and 150 and 151 are the same.", "Rows 101 and 142 are the same."]
+    assert remarks(twice) == ["Rows 1 and 151 and 152 are the same.", "Rows 102 and 143 are the same."]
 
 
 def test_the_hash_sees_values_and_order_and_nothing_else(frame):
@@ -107,5 +110,54 @@ def test_a_file_that_is_no_table_is_one_sentence(tmp_path, name, content):
     path = tmp_path / name
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(DataError, match=f"The table .*{name} can't be read"):
+    with pytest.raises(DataError, match=f"{name} can't be read"):
         read_table(path)
+
+
+@pytest.fixture
+def table(tmp_path):
+    def write(*lines, name="table.csv"):
+        (tmp_path / name).write_text("\n".join([",".join([*PEOPLE.names, PEOPLE.target]), *lines, ""]))
+        return read_table(tmp_path / name, PEOPLE)
+
+    return write
+
+
+def test_rows_of_a_file_are_named_by_their_line(table):
+    frame = table("1.7,70,red", "", "9,70,blue", "1.8,,blue")
+    assert check(frame, PEOPLE, fewest=1) == [
+        "height is not a number from 0.2 to 2.6 m in line 4.",
+        "weight has no value in line 5.",
+    ]
+
+
+def test_rows_of_a_parquet_file_are_counted_from_one(tmp_path):
+    pd.DataFrame({"height": [1.7, 9], "weight": [70, 70], "team": ["red", "blue"]}).to_parquet(tmp_path / "t.parquet")
+    frame = read_table(tmp_path / "t.parquet", PEOPLE)
+    assert check(frame, PEOPLE, fewest=1) == ["height is not a number from 0.2 to 2.6 m in row 2."]
+
+
+def test_a_cell_that_is_no_number_ends_the_training_with_its_line(table):
+    with pytest.raises(DataError, match='line 3: weight: expected a number from 1 to 300 kg, got "1_0"; line 4: '):
+        table("1.7,70,red", "1.8,1_0,blue", "1.8")
+
+
+def test_classes_may_look_like_numbers(tmp_path):
+    schema = dataclasses.replace(PEOPLE, classes=("0", "1"))
+    frame = pd.DataFrame({"height": [1.7, 1.8], "weight": [70.0, 80.0], "team": [0, 1]})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    frame.to_parquet(tmp_path / "t.parquet")
+    for name in ("t.csv", "t.parquet"):
+        assert check(read_table(tmp_path / name, schema), schema, fewest=1) == []
+
+
+def test_unknown_classes_are_shown(table):
+    (fault,) = check(table("1.7,70,red", "1.7,71,blue", "1.8,80,Team-blue"), PEOPLE, fewest=1)
+    assert fault == 'team is not one of "red", "blue" in line 4, but "Team-blue".'
+
+
+def test_what_was_found_out_about_a_file_is_a_remark(tmp_path):
+    (tmp_path / "t.csv").write_text("height;weight;team\n1,7;70;red\n1,8;80;blue\n")
+    frame = read_table(tmp_path / "t.csv", PEOPLE)
+    assert frame["height"].tolist() == [1.7, 1.8]
+    assert remarks(frame, PEOPLE) == ["Columns are separated by ';'.", "Decimals are written with a comma."]

@@ -1,0 +1,260 @@
+"""Tables from files: the same rows as Python's csv, and one grammar for values on every way in."""
+
+import csv
+import datetime
+import decimal
+import io
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from iris_nb.examples import PEOPLE
+from iris_nb.reader import CsvTable, ParquetTable, is_numeric, open_table, to_numbers
+from iris_nb.records import TableError
+from iris_nb.schema import fault_of, parse_number
+from iris_nb.train.data import DataError, check, read_table
+
+NAMES = ["a", "b"]
+cells = st.text(alphabet='ab1",;|\t\r\n é', max_size=8)
+rows = st.lists(st.lists(cells, min_size=1, max_size=3), max_size=8)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("reader")
+
+
+def parsed(table):
+    "Every row with its place, and every odd record as a place alone."
+    found = []
+    for block in table.blocks():
+        chunk = table.parse(block)
+        columns = [chunk.batch.column(i).to_pylist() for i in range(chunk.batch.num_columns)]
+        found += zip(chunk.places().tolist(), map(list, zip(*columns, strict=True)), strict=True)
+        found += [(record.place, None) for record in chunk.odd]
+    return sorted(found, key=lambda row: row[0])
+
+
+@given(
+    rows,
+    st.sampled_from(["\n", "\r\n", "\r"]),
+    st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1"]),
+    st.sampled_from(",;\t|"),
+    st.integers(3, 64),
+)
+def test_the_rows_of_a_csv_file_are_those_of_pythons_csv(folder, rows, end, quoting, encoding, delimiter, size):
+    file = io.StringIO(newline="")
+    csv.writer(file, delimiter=delimiter, lineterminator=end, quoting=quoting).writerows([NAMES, *rows])
+    path = folder / "any.csv"
+    path.write_bytes(file.getvalue().encode(encoding))
+    if encoding == "latin-1" and "é" in file.getvalue():
+        with pytest.raises(TableError, match="is not UTF-8"):
+            parsed(CsvTable(path, NAMES, size))
+        return
+    table = CsvTable(path, NAMES, size)
+    found = parsed(table)
+    expected = [row for row in csv.reader(io.StringIO(file.getvalue(), newline=""), delimiter=delimiter) if row][1:]
+    assert [row for _, row in found] == [row if len(row) == 2 else None for row in expected]
+    table.verify(len(expected))
+    for wrong in (len(expected) - 1, len(expected) + 1):
+        with pytest.raises(TableError, match="rows"):
+            table.verify(wrong)
+
+
+def test_a_cell_of_several_lines_across_two_blocks_invents_no_row(tmp_path):
+    path = tmp_path / "lines.csv"
+    path.write_text('a,b\n1,2\n3,"x\n9,9\n9,9"\n4,5\n')
+    for size in range(3, 40):
+        assert [row for _, row in parsed(CsvTable(path, NAMES, size))] == [["1", "2"], ["3", "x\n9,9\n9,9"], ["4", "5"]]
+
+
+spelling = st.one_of(
+    st.floats().map(str),
+    st.integers().map(str),
+    st.from_regex(r"\s?[-+]?[0-9_]{0,3}[.,]?[0-9]{0,3}([eE][-+]?[0-9]{1,3})?\s?", fullmatch=True),
+    st.text(alphabet="0123456789.,eE+-_ \t٥xnaifNIFtrue", max_size=6),
+    st.sampled_from(
+        ["1_0", "٥", " 5 ", "+5", "1e400", "nan", "inf", "-inf", "Infinity", "0x10", "1,5", "true", "True", ".5", "5."]
+    ),
+    st.sampled_from(
+        ["05", "-0", "1e-400", "null", "", '"5"', "[5]", "2024-01-01", "5%", "€5", "\xa05", "5d", "1" * 400]
+    ),
+)
+
+
+def as_json(text):
+    "What the service makes of a value that is spelled so in a body: a number, or None."
+    try:
+        value = msgspec.json.decode(f'{{"x": {text}}}')["x"]
+    except (msgspec.DecodeError, UnicodeError):
+        return None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and abs(value) <= 1e308 else None
+
+
+@given(spelling)
+@example("5\n")
+def test_a_text_is_a_number_exactly_where_json_says_so(text):
+    expected = as_json(text)
+    found = parse_number(text)
+    assert found == expected or abs(found or 0) > 1e308
+
+
+@given(st.lists(spelling, max_size=20))
+def test_a_column_of_texts_holds_the_numbers_that_single_texts_do(texts):
+    found = to_numbers(pa.array(texts, pa.string()))
+    assert [None if np.isnan(x) else x for x in found] == [parse_number(text) for text in texts]
+
+
+@given(st.lists(spelling, min_size=1, max_size=5))
+def test_service_scoring_and_training_accept_the_same_values(folder, texts):
+    path = folder / "values.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["height", "weight", "team"], *([text, "70", "red"] for text in texts)])
+    height = PEOPLE.features[0]
+    service = [fault_of(height, as_json(text)) is None for text in texts]
+    (block,) = (table := open_table(path, ["height"])).blocks()
+    score = [fault_of(height, float(x)) is None for x in table.parse(block).numbers(["height"])[0]]
+    assert score == service
+    try:
+        fit = not any(fault.startswith("height") for fault in check(read_table(path, PEOPLE), PEOPLE, fewest=0))
+    except DataError as error:
+        fit = "height: expected" not in str(error)
+    assert fit == all(service)
+
+
+typed = st.sampled_from(
+    [
+        pa.array([True]),
+        pa.array(["1.7"]),
+        pa.array(["1.7"]).dictionary_encode(),
+        pa.array([datetime.date(2024, 1, 1)]),
+        pa.array([datetime.datetime(2024, 1, 1)]),  # noqa: DTZ001
+        pa.array([datetime.timedelta(1)]),
+        pa.array([b"1.7"]),
+        pa.array([[1.7]]),
+        pa.array([{"x": 1.7}]),
+    ]
+)
+
+
+@given(typed)
+def test_what_is_no_number_in_a_parquet_file_is_refused_by_scoring_and_training(folder, column):
+    assert not is_numeric(column.type)
+    parquet.write_table(pa.table({"height": column, "weight": [70], "team": ["red"]}), folder / "typed.parquet")
+    with pytest.raises(TableError, match="The column height of .* holds .*, expected numbers"):
+        open_table(folder / "typed.parquet", PEOPLE.names)
+    with pytest.raises(DataError, match="The column height of .* holds .*, expected numbers"):
+        read_table(folder / "typed.parquet", PEOPLE)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([decimal.Decimal("1.7")]),
+        pa.array([decimal.Decimal("1.70")], pa.decimal256(40, 2)),
+        pa.array([1.7]).dictionary_encode(),
+        pa.array([1.7], pa.float64()),
+    ],
+    ids=lambda column: str(column.type),
+)
+def test_a_number_of_any_type_is_the_number_that_json_writes(tmp_path, column):
+    parquet.write_table(pa.table({"height": column, "weight": [70], "team": ["red"]}), tmp_path / "t.parquet")
+    (chunk,) = ParquetTable(tmp_path / "t.parquet", PEOPLE.names).blocks()
+    assert chunk.numbers(["height"])[0].tolist() == [1.7]
+    assert read_table(tmp_path / "t.parquet", PEOPLE)["height"].tolist() == [1.7]
+
+
+@given(st.lists(st.one_of(st.integers(-(2**63), 2**63 - 1), st.none()), min_size=1))
+def test_whole_numbers_become_the_floats_that_json_makes_of_them(values):
+    found = to_numbers(pa.array(values, pa.int64()))
+    assert [None if np.isnan(x) else x for x in found] == [None if v is None else float(v) for v in values]
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("Height,Weight", "rename Height to height, Weight to weight."),
+        (
+            "Id,HeightM,WeightKg",
+            "has the columns Id, HeightM, WeightKg; the table needs height, weight: rename HeightM",
+        ),
+        ('"","Height..m.","Weight"', "rename Height..m. to height, Weight to weight."),
+        ("1.7,70,red", "begins with a row of values"),
+        ("a,b", "has the columns a, b; the table needs height, weight: rename or add columns."),
+        ("height,weight,id,id", "more than one column 'id'"),
+        ("n" * 200_000 + ",height", "more than 131,072 characters"),
+        ("", "it is empty"),
+    ],
+)
+def test_a_header_that_does_not_fit_is_one_sentence_with_what_to_do(tmp_path, header, said):
+    path = tmp_path / "t.csv"
+    path.write_text(f"{header}\n1.7,70,1,1\n" if header else "")
+    with pytest.raises(TableError) as raised:
+        open_table(path, PEOPLE.names)
+    assert said in str(raised.value)
+    assert len(str(raised.value)) < 500
+
+
+@pytest.mark.parametrize("text", ['"","height","weight"\n"1",1.7,70\n', "\ufeffheight,weight\r\n1.7,70\r\n"])
+def test_an_index_column_quoted_names_and_a_byte_order_mark_lose_nothing(tmp_path, text):
+    (tmp_path / "t.csv").write_text(text, newline="")
+    (chunk,) = map((table := CsvTable(tmp_path / "t.csv", PEOPLE.names)).parse, table.blocks())
+    assert [column.tolist() for column in chunk.numbers(PEOPLE.names)] == [[1.7], [70]]
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers", "remarks"),
+    [
+        ("height;weight\n1,7;70\n", [1.7], ["Columns are separated by ';'.", "Decimals are written with a comma."]),
+        ("height;weight\n1.7;70\n", [1.7], ["Columns are separated by ';'."]),
+        ("height\tweight\n1,7\t70\n", [1.7], ["Columns are separated by '\\t'.", "Decimals are written with a comma."]),
+        ('height,weight\n"1,7",70\n', [np.nan], []),
+        ("height;weight\n1,700;70\n1.7;70\n", [np.nan, 1.7], ["Columns are separated by ';'."]),
+    ],
+)
+def test_delimiter_and_decimal_comma_are_found_and_said(tmp_path, text, numbers, remarks):
+    (tmp_path / "t.csv").write_text(text)
+    (chunk,) = map((table := CsvTable(tmp_path / "t.csv", PEOPLE.names)).parse, table.blocks())
+    assert np.array_equal(chunk.numbers(["height"])[0], numbers, equal_nan=True)
+    assert table.remarks == remarks
+
+
+def test_many_columns_are_no_quadratic_work(tmp_path):
+    names = [*PEOPLE.names, *(f"c{i}" for i in range(20_000))]
+    (tmp_path / "wide.csv").write_text(",".join(names) + "\n" + ",".join(["1"] * len(names)) + "\n")
+    assert len(parsed(CsvTable(tmp_path / "wide.csv", PEOPLE.names))) == 1
+
+
+def test_a_small_parquet_file_with_a_huge_row_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("iris_nb.reader.MAX_BYTES", 1 << 16)
+    path = tmp_path / "bomb.parquet"
+    parquet.write_table(pa.table({"height": [1.7], "weight": [70], "note": ["x" * (1 << 20)]}), path)
+    before = pa.total_allocated_bytes()
+    with pytest.raises(TableError, match="most of it in the column note"):
+        open_table(path, PEOPLE.names)
+    assert pa.total_allocated_bytes() - before < 1 << 20
+
+
+def test_a_parquet_file_is_forgotten_as_it_is_read(tmp_path):
+    path, before = tmp_path / "rows.parquet", pa.total_allocated_bytes()
+    noise = pa.table({n: np.random.default_rng(0).uniform(1, 2, 500_000) for n in PEOPLE.names})
+    parquet.write_table(noise, path, row_group_size=20_000)
+    size = noise.nbytes
+    del noise
+    for _ in open_table(path, PEOPLE.names).blocks():
+        kept = pa.total_allocated_bytes() - before
+    assert kept < size / 4
+
+
+def test_a_source_says_how_many_rows_it_has_where_that_is_known(tmp_path):
+    parquet.write_table(pa.table({"height": [1.7] * 7, "weight": [70] * 7}), tmp_path / "t.parquet")
+    (tmp_path / "t.csv").write_text("height,weight\n1.7,70\n")
+    assert open_table(tmp_path / "t.parquet", PEOPLE.names).rows == 7
+    assert open_table(tmp_path / "t.csv", PEOPLE.names).rows is None
