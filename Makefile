@@ -78,7 +78,7 @@ readme: $(READY) ## Write README.md from nbs/index.ipynb.
 
 lock: $(READY) ## Lock every requirement of settings.ini again in constraints.txt.
 	@.uv/bin/uv pip compile --quiet setup.py --all-extras --universal --python-version 3.11 --no-header --no-annotate \
-	  --override deploy/leave-out.txt --upgrade --refresh-package iris-nb --output-file constraints.txt
+	  --generate-hashes --override deploy/leave-out.txt --upgrade --refresh-package iris-nb --output-file constraints.txt
 	@$(MAKE) --no-print-directory lock-images
 
 hooks: $(READY) ## Install git hooks that keep notebooks clean, and show and merge them cell by cell.
@@ -95,16 +95,17 @@ clean: ## Remove the environment, but not the trained models and the log in var/
 PYTHON = $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
   $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
+# Whatever is installed is known by its hash, as in the images.
 .uv/bin/uv:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and was not found; install it and run make again."; exit 1; }
 	@$(PYTHON) -m pip --version >/dev/null 2>&1 || { echo "$(PYTHON) has no pip; install it (Debian: apt install python3-pip)."; exit 1; }
 	@echo "Fetching uv, which installs the rest…"
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-warn-script-location --root-user-action=ignore \
-	  --target .uv uv==0.13.9
+	  --target .uv --require-hashes --requirement deploy/lock/build.txt
 
 $(READY): constraints.txt settings.ini setup.py | .uv/bin/uv
 	@echo "Making .venv from constraints.txt (once, about a minute)…"
 	@test -x .venv/bin/python || .uv/bin/uv venv --quiet --python $(PYTHON) .venv
-	@.uv/bin/uv pip sync --python .venv/bin/python --compile-bytecode constraints.txt
-	@.uv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --editable .
+	@.uv/bin/uv pip sync --python .venv/bin/python --compile-bytecode --require-hashes constraints.txt
+	@.uv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --build-constraint deploy/lock/build.txt --editable .
 	@touch $@
