@@ -8,6 +8,7 @@ __all__ = ['ADDRESS', 'PORTS', 'IrisError', 'ConfigError', 'setting', 'home_fold
 
 # %% ../nbs/api/02_config.ipynb #328c0943
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,9 +40,13 @@ def _repository() -> Path:
 
 
 def home_folder(given: str | Path = "") -> Path:
-    "Return the absolute folder of everything written at run time: `given`, `IRIS_HOME`, or `var` in the repository."
+    "Return the absolute folder of everything written at run time: `given`, `IRIS_HOME`, or `var`; raises `ConfigError`."
     named = given or setting("IRIS_HOME")
-    return Path(named).resolve() if named else _repository() / "var"
+    folder = Path(named).resolve() if named else _repository() / "var"
+    if re.search(r"\?|%[0-9a-fA-F]{2}", str(folder)):
+        raise ConfigError(f"Nothing can be kept in {folder}: in a database's address, ? and %20 mean something else. "
+                          "Set IRIS_HOME to a folder without them.")
+    return folder
 
 # %% ../nbs/api/02_config.ipynb #1b9a788c
 def log_url() -> str:

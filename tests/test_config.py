@@ -4,8 +4,12 @@ import threading
 from contextlib import chdir
 
 import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis.strategies import characters, text
 
+from iris_nb.audit.log import AuditLog
 from iris_nb.config import ConfigError, atomic_write, home_folder, service_url
+from iris_nb.examples import IRIS
 
 
 def test_the_home_is_the_same_from_every_folder(tmp_path, monkeypatch):
@@ -64,3 +68,23 @@ def test_threads_that_write_at_once_leave_one_whole_file(tmp_path):
         thread.join()
     assert len(set((tmp_path / "a").read_text())) == 1
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+@settings(max_examples=25)
+@given(name=text(characters(blacklist_characters="/\0", blacklist_categories=("Cs", "Cc")), min_size=1, max_size=40))
+@example(name="what?")
+@example(name="a%20b")
+@example(name="100% größe #1 'q'")
+def test_a_log_is_kept_in_the_home_whatever_it_is_called_or_the_name_is_refused(name, tmp_path_factory):
+    assume(name not in (".", "..") and len(name.encode()) < 200)
+    root = tmp_path_factory.mktemp("homes")
+    try:
+        home = home_folder(root / name)
+    except ConfigError:
+        assert "?" in name or "%" in name
+        return
+    home.mkdir()
+    with chdir(root), AuditLog.open(f"sqlite:///{home / 'audit.db'}", IRIS):
+        pass
+    assert [p.name for p in root.iterdir()] == [home.name]
+    assert (home / "audit.db").is_file()
