@@ -44,7 +44,7 @@ def home_folder(given: str | Path = "") -> Path:
     named = given or setting("IRIS_HOME")
     folder = Path(named).resolve() if named else _repository() / "var"
     if re.search(r"\?|%[0-9a-fA-F]{2}", str(folder)):
-        raise ConfigError(f"Nothing can be kept in {folder}: in a database's address, ? and %20 mean something else. "
+        raise ConfigError(f"Nothing can be kept in {folder}: in a database address, ? and %20 mean something else. "
                           "Set IRIS_HOME to a folder without them.")
     return folder
 
