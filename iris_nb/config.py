@@ -40,7 +40,7 @@ def _repository() -> Path:
 
 
 def home_folder(given: str | Path = "") -> Path:
-    "Return the absolute folder of everything written at run time: `given`, `IRIS_HOME`, or `var`; raises `ConfigError`."
+    "Return the absolute folder of all run-time files: `given`, `IRIS_HOME`, or `var`; raises `ConfigError`."
     named = given or setting("IRIS_HOME")
     folder = Path(named).resolve() if named else _repository() / "var"
     if re.search(r"\?|%[0-9a-fA-F]{2}", str(folder)):
