@@ -4,6 +4,7 @@ import fcntl
 import hmac
 import math
 import mmap
+import os
 import struct
 import time
 from collections.abc import Iterator, Mapping
@@ -34,15 +35,15 @@ class TokenBuckets:
 
     def __init__(self, count: int, rate: float, file: Path | None = None) -> None:
         self.rate, self.burst = rate, max(1.0, rate)
-        self._file = None
+        self._file = -1
         self._buckets: mmap.mmap | bytearray = bytearray(count * self._BUCKET.size)
         if file and count:
             file.parent.mkdir(parents=True, exist_ok=True)
-            self._file = file.open("a+b")
+            self._file = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
             with self._alone():
-                if file.stat().st_size < len(self._buckets):  # zeros: empty, but for as long as the machine runs
-                    self._file.truncate(len(self._buckets))
-            self._buckets = mmap.mmap(self._file.fileno(), len(self._buckets))
+                if file.stat().st_size < len(self._buckets):  # zeros: full, as nothing was spent yet
+                    os.ftruncate(self._file, len(self._buckets))
+            self._buckets = mmap.mmap(self._file, len(self._buckets))
 
     def spend(self, bucket: int) -> float:
         "Take one token; return 0, or the seconds until there is one."
@@ -58,7 +59,7 @@ class TokenBuckets:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         "Keep the other workers out; within a worker only the event loop is here."
-        if not self._file:
+        if self._file < 0:
             yield
             return
         fcntl.flock(self._file, fcntl.LOCK_EX)

@@ -174,7 +174,8 @@ class _HostNames:
 
     def check(self, scope: Any) -> None:
         "Raise WrongHost for another name, InvalidInput where HTTP/1.1 wants one Host header and there is not one."
-        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        # granian adds an empty one where there is none.
+        hosts = [value for name, value in scope["headers"] if name == b"host" and value]
         if len(hosts) > 1 or (not hosts and scope["http_version"] == "1.1"):
             raise InvalidInput(f"Send one Host header, not {len(hosts)}.", connection="close")
         if self._any or not hosts or hosts[0] in self._known:

@@ -1,5 +1,6 @@
 """Who may call, and how often."""
 
+import httpx
 import pytest
 from click.testing import CliRunner
 
@@ -80,3 +81,28 @@ def test_no_key_is_ever_written_to_the_log_lines(make_client, row, capfd):
     assert said.count('"caller":"alice"') == 2
     assert ALICE not in said
     assert ALICES.digest not in said
+
+
+def test_the_buckets_of_a_rate_are_shared_by_all_workers(tmp_path, monkeypatch):
+    monkeypatch.setattr(auth.time, "monotonic", lambda: 100.0)
+    one, other = (auth.TokenBuckets(2, rate=10, file=tmp_path / "rates") for _ in range(2))
+    assert [bucket.spend(0) > 0 for _ in range(10) for bucket in (one, other)] == [False] * 10 + [True] * 10
+    assert other.spend(1) == 0.0
+
+
+def test_a_bucket_fills_at_its_rate_and_holds_a_seconds_worth(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(auth.time, "monotonic", lambda: now[0])
+    bucket = auth.TokenBuckets(1, rate=2)
+    assert [bucket.spend(0) for _ in range(3)] == [0.0, 0.0, 0.5]
+    now[0] += 0.5
+    assert [bucket.spend(0) for _ in range(2)] == [0.0, 0.5]
+    now[0] += 3600
+    assert [bucket.spend(0) for _ in range(3)] == [0.0, 0.0, 0.5]
+
+
+def test_a_caller_with_one_connection_gets_its_whole_rate_from_several_workers(live):
+    service = live(IRIS_WORKERS="3", IRIS_API_KEYS=str(ALICES), IRIS_RATE_LIMIT="30")
+    with httpx.Client(base_url=service.url, headers=key(ALICE)) as one_connection:
+        statuses = [one_connection.get("/model/info").status_code for _ in range(30)]
+    assert statuses == [200] * 30

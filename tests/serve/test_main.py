@@ -144,3 +144,31 @@ def test_two_thousand_idle_connections_keep_nobody_waiting(live):
     finally:
         for connection in idle:
             connection.close()
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGQUIT, signal.SIGUSR1])
+def test_when_the_main_process_dies_its_workers_end(live, sign):
+    service = live(IRIS_WORKERS="2")
+    workers = children(service.process.pid)
+    assert workers
+    service.stop(sign)
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), "the workers have ended")
+
+
+def test_the_old_name_of_a_setting_is_read_with_one_line_about_it(live):
+    service = live(IRIS_AUDIT_PATIENCE="2")
+    assert service.stop() == 0
+    assert [line for line in service.said().splitlines() if "IRIS_AUDIT_TIMEOUT" in line] == [
+        "IRIS_AUDIT_PATIENCE is called IRIS_AUDIT_TIMEOUT now; the old name is still read."
+    ]
+
+
+def test_a_password_in_the_query_of_an_address_is_never_shown(live):
+    service = live(IRIS_DATABASE_URL="postgresql://iris@127.0.0.1:1/iris?password=hush", IRIS_AUDIT_TIMEOUT="0.2")
+    assert httpx.get(f"{service.url}/health", timeout=20).status_code == 503
+    answers = [
+        httpx.get(f"{service.url}/health", timeout=20),
+        httpx.post(f"{service.url}/predict", json=SCHEMA.example),
+    ]
+    service.stop()
+    assert not [text for text in [*(a.text for a in answers), service.said()] if "hush" in text]

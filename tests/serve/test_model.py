@@ -1,5 +1,7 @@
 """Which model answers, and how another takes over."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from iris_nb.bundle import champion, point_champion
@@ -77,3 +79,13 @@ def test_reloading_a_broken_champion_is_a_409_that_says_why(client, home):
     assert "model.onnx" in answer.json()["detail"]
     assert str(home) not in answer.text
     assert version(client) == "1"
+
+
+def test_many_rollbacks_at_once_go_one_step_each_or_are_refused(client, home):
+    for name in (SECOND, FIRST, SECOND):
+        point_champion(home / "bundles", name)
+    with ThreadPoolExecutor(12) as pool:
+        statuses = list(pool.map(lambda _: client.post("/model/rollback", headers=HEADERS).status_code, range(12)))
+    assert sorted(set(statuses)) == [200, 409]
+    assert statuses.count(200) == 3
+    assert champion(home / "bundles").name == FIRST

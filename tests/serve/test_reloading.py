@@ -1,5 +1,6 @@
 """Hot reload: a new champion takes over by itself, a broken one changes nothing."""
 
+import hashlib
 import time
 from functools import partial
 from pathlib import Path
@@ -106,3 +107,48 @@ def test_swaps_under_load_fail_nobody_and_mix_nothing(live, home):
     for answer in load.answers:
         assert answer["probabilities"][0] == pytest.approx(expected[answer["model_version"]], abs=1e-9)
     assert sorted(logged(home)) == sorted(load.ids)
+
+
+SPOILT = {
+    "golden.json is empty": ("golden.json", "{}"),
+    "golden.json is a list": ("golden.json", "[]"),
+    "conformal.json is an object": ("conformal.json", '{"a": 1}'),
+    "the card is nested deeply": ("card.json", "[" * 20_000),
+    "the card is another": ("card.json", '{"name": 1}'),
+}
+
+
+def replace_with_right_sums(bundle, name, text):
+    "As somebody would who has another idea of what a bundle holds."
+    (bundle / name).write_text(text)
+    sums = bundle / "SHA256SUMS"
+    names = [line.split()[1] for line in sums.read_text().splitlines()]
+    sums.write_text("".join(f"{hashlib.sha256((bundle / n).read_bytes()).hexdigest()}  {n}\n" for n in names))
+
+
+@pytest.mark.parametrize(("name", "text"), SPOILT.values(), ids=SPOILT)
+def test_a_bundle_with_right_sums_and_wrong_contents_is_refused_in_a_sentence(home, name, text):
+    service = Service(Settings(home=home))
+    service.reloader.check()
+    replace_with_right_sums(home / "bundles" / SECOND, name, text)
+    point_champion(home / "bundles", SECOND)
+    service.reloader.check()
+    assert name.split(".")[0] in service.reloader.fault
+    assert service.reloader.current().card.version == "1"
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("rows"), TypeError("none"), RecursionError(), MemoryError(), OSError(5, "io")]
+)
+def test_whatever_is_raised_while_loading_the_old_model_goes_on(home, monkeypatch, error):
+    service = Service(Settings(home=home))
+    service.reloader.check()
+
+    def fails(*_: object) -> None:
+        raise error
+
+    point_champion(home / "bundles", SECOND)
+    monkeypatch.setattr(Predictor, "load", fails)
+    service.reloader.check()
+    assert service.reloader.fault
+    assert service.reloader.current().card.version == "1"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from iris_nb.keys import new_key
-from serve.settings import Settings, SettingsError
+from serve.settings import Settings, SettingsError, renamed
 
 
 def test_nothing_has_to_be_set():
@@ -79,3 +79,32 @@ def test_a_database_that_the_log_cannot_be_in_is_refused_and_its_password_not_re
     with pytest.raises(SettingsError, match="IRIS_DATABASE_URL: expected a path, or an address") as caught:
         Settings.from_env({"IRIS_DATABASE_URL": f"{kind}://iris:pass-word@db/iris"})
     assert "pass-word" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", [",", " , ,", ",,"])
+def test_keys_that_are_none_are_refused(text):
+    with pytest.raises(SettingsError, match="IRIS_API_KEYS: expected at least one"):
+        Settings.from_env({"IRIS_API_KEYS": text})
+
+
+@pytest.mark.parametrize("text", ["https://iris.example", "iris.example:80", "a b", ","])
+def test_hosts_are_names_without_scheme_and_port(text):
+    with pytest.raises(SettingsError, match="IRIS_ALLOWED_HOSTS"):
+        Settings.from_env({"IRIS_ALLOWED_HOSTS": text})
+
+
+def test_a_setting_is_still_read_by_the_name_that_it_had_before():
+    assert Settings.from_env({"IRIS_AUDIT_PATIENCE": "2"}).audit_timeout == 2
+    assert Settings.from_env({"IRIS_AUDIT_PATIENCE": "2", "IRIS_AUDIT_TIMEOUT": "3"}).audit_timeout == 3
+    assert "IRIS_AUDIT_TIMEOUT" in renamed({"IRIS_AUDIT_PATIENCE": "2"})[0]
+    assert renamed({"IRIS_AUDIT_TIMEOUT": "2"}) == []
+    with pytest.raises(SettingsError, match="IRIS_AUDIT_PATIENCE: expected a number"):
+        Settings.from_env({"IRIS_AUDIT_PATIENCE": "long"})
+
+
+def test_settings_do_not_show_their_secrets():
+    settings = Settings.from_env(
+        {"IRIS_DATABASE_URL": "postgresql://iris:hush@db/iris", "IRIS_API_KEYS": f"a:{'f' * 64}"}
+    )
+    assert "hush" not in repr(settings)
+    assert "fff" not in repr(settings)
