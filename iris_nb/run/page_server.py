@@ -8,13 +8,14 @@ __all__ = ['BoundedKernelManager', 'PageHandler', 'SignOut', 'host_settings', 'k
 # %% ../../nbs/api/run/04_page_server.ipynb #b5889ffc
 import asyncio
 import ipaddress
+from datetime import UTC, datetime
 from typing import Any
 
 from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 from tornado import web
-from traitlets import Integer
+from traitlets import Float, Integer
 from voila.app import Voila
 from voila.tornado.handler import TornadoVoilaHandler
 
@@ -25,6 +26,7 @@ class BoundedKernelManager(AsyncMappingKernelManager):  # type: ignore[misc]
     "Starts a bounded number of kernels; answers 503 where another one is asked for."
 
     most = Integer(4, min=1, config=True, help="Kernels at once, the one that waits for a visitor included.")
+    grace = Float(20, config=True, help="Seconds that a browser has to connect before others may take its place.")
     starting = 0
     closing = False
 
@@ -61,10 +63,20 @@ class BoundedKernelManager(AsyncMappingKernelManager):  # type: ignore[misc]
             if not pool and not self.is_full:
                 self.fill_if_needed(notebook_name=notebook)
 
-    def has_room(self, notebook: str) -> bool:
-        "Return whether a visitor can be served: by a kernel that is there already, or by another one."
+    async def make_room(self, notebook: str) -> bool:
+        "Return whether a visitor can be served; ends a kernel that was left behind, where that is what it takes."
         self.refill()
-        return bool(getattr(self, "_pools", {}).get(notebook)) or not self.is_full
+        if not self.is_full or getattr(self, "_pools", {}).get(notebook):
+            return True
+        left = sorted(filter(self._is_left, self.list_kernel_ids()), key=lambda id: self.get_kernel(id).last_activity)
+        if left:
+            await self.shutdown_kernel(left[0])
+        return bool(left)
+
+    def _is_left(self, kernel_id: str) -> bool:
+        "Return whether no browser is connected to a kernel, and has had the time to."
+        quiet = datetime.now(UTC) - self.get_kernel(kernel_id).last_activity
+        return not self._kernel_connections.get(kernel_id) and quiet.total_seconds() > self.grace
 
 
 def _failed(task: "asyncio.Task[Any]") -> bool:
@@ -73,10 +85,14 @@ def _failed(task: "asyncio.Task[Any]") -> bool:
 
 # %% ../../nbs/api/run/04_page_server.ipynb #55bc928f
 _BUSY = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Come back in a minute</title>
-<meta name="viewport" content="width=device-width"><meta http-equiv="refresh" content="30">
+<meta name="viewport" content="width=device-width"><meta http-equiv="refresh" content="20">
+<link rel="icon" href="data:,">
 <style>body{font:17px/1.5 system-ui,sans-serif;max-width:34em;margin:18vh auto;padding:0 1.5em;color:#1d2433}</style>
 </head><body><h1>Come back in a minute</h1><p>Too many pages are open at once. A page that was closed makes room within
-a minute, and this one tries again by itself every half a minute.</p></body></html>"""
+a minute, and this one tries again by itself.</p></body></html>"""
+
+
+_PAGES = ("document", "iframe", "frame", "empty")  # what a page may be asked for as
 
 
 class PageHandler(TornadoVoilaHandler):  # type: ignore[misc]
@@ -85,9 +101,9 @@ class PageHandler(TornadoVoilaHandler):  # type: ignore[misc]
     @web.authenticated
     async def get(self, path: str | None = None) -> None:
         "Render the page; 503 where there is no room, 403 where it is asked for as a picture or a script."
-        if self.request.headers.get("Sec-Fetch-Dest", "document") not in ("document", "iframe", "frame", "empty"):
+        if not path and self.request.headers.get("Sec-Fetch-Dest", "document") not in _PAGES:
             raise web.HTTPError(403, "this is a page, and was asked for as something else")
-        if not self.kernel_manager.has_room(self.notebook_path):
+        if not await self.kernel_manager.make_room(self.notebook_path):
             raise web.HTTPError(503, "no room for another visitor")
         await super().get(path)
 

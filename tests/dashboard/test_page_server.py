@@ -1,10 +1,13 @@
 """The dashboard's server: how many visitors, under which name, and without a browser."""
 
+import asyncio
 import http.client
 import json
 from concurrent.futures import Future
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import httpx
@@ -125,24 +128,47 @@ def test_a_number_of_kernels_that_is_none_is_named(monkeypatch, text):
         kernel_limit()
 
 
+class Kernels(BoundedKernelManager):
+    "Two kernels that cost nothing: one has a browser, the other was left some seconds ago."
+
+    def __init__(self, seconds):
+        super().__init__(most=2)
+        self.begun, self.ended = [], []
+        self._pools = {"page": []}
+        self.kept = {"read": SimpleNamespace(last_activity=datetime.now(UTC) - timedelta(hours=1))}
+        self.kept["left"] = SimpleNamespace(last_activity=datetime.now(UTC) - timedelta(seconds=seconds))
+        self._kernel_connections = {"read": 1, "left": 0}
+
+    def __len__(self):
+        return len(self.kept)
+
+    def list_kernel_ids(self):
+        return list(self.kept)
+
+    def get_kernel(self, kernel_id):
+        return self.kept[kernel_id]
+
+    def fill_if_needed(self, notebook_name):
+        self.begun.append(notebook_name)
+
+    async def shutdown_kernel(self, kernel_id):
+        self.ended.append(kernel_id)
+
+
 def test_a_kernel_that_could_not_start_is_forgotten_and_started_when_there_is_room():
-    started = []
-
-    class Kernels(BoundedKernelManager):
-        count = 2
-
-        def __len__(self):
-            return self.count
-
-        def fill_if_needed(self, notebook_name):
-            started.append(notebook_name)
-
     failed: Future[None] = Future()
     failed.set_exception(ValueError("no room"))
-    kernels = Kernels(most=2)
-    kernels._pools = {"page": [failed]}
-    assert not kernels.has_room("page")
-    assert kernels._pools == {"page": []}
-    kernels.count = 1
-    assert kernels.has_room("page")
-    assert started == ["page"]
+    kernels = Kernels(seconds=1)
+    kernels._pools["page"].append(failed)
+    kernels.refill()
+    assert (kernels._pools, kernels.begun) == ({"page": []}, [])
+    del kernels.kept["left"]
+    kernels.refill()
+    assert kernels.begun == ["page"]
+
+
+@pytest.mark.parametrize(("seconds", "ended"), [(5, []), (60, ["left"])])
+def test_a_kernel_that_was_left_makes_room_after_a_grace_and_one_with_a_browser_never(seconds, ended):
+    kernels = Kernels(seconds)
+    assert asyncio.run(kernels.make_room("page")) == bool(ended)
+    assert kernels.ended == ended
