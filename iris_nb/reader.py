@@ -6,11 +6,11 @@
 __all__ = ['DELIMITERS', 'MAX_BYTES', 'TEXT', 'BLOCK', 'is_numeric', 'is_label', 'to_numbers', 'OddRecord', 'Chunk', 'CsvTable',
            'ParquetTable', 'Table', 'readable', 'open_table']
 
-# %% ../nbs/api/08b_reader.ipynb #ae09bd3b
+# %% ../nbs/api/08b_reader.ipynb #108f593a
 import csv
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from .records import Block, RecordCounter, TableError, recount, split_header, split_records, utf8_pieces
 from .schema import NUMBER, parse_number
 
-# %% ../nbs/api/08b_reader.ipynb #951bfedb
+# %% ../nbs/api/08b_reader.ipynb #366254a8
 _BLANKS = " \t\r\n"
 _TYPES = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
 
@@ -74,7 +74,7 @@ def _only_numbers(column: pa.Array, decimal: str) -> pa.Array:
         column = pc.ascii_trim(column, _BLANKS)
     return column
 
-# %% ../nbs/api/08b_reader.ipynb #bd4a2f5e
+# %% ../nbs/api/08b_reader.ipynb #3b511b65
 @dataclass(frozen=True)
 class OddRecord:
     "A record with too many or too few cells."
@@ -128,7 +128,7 @@ class Chunk:
         "Return the named columns as numbers, NaN where there is none."
         return [to_numbers(self.batch.column(name), self.decimal) for name in names]
 
-# %% ../nbs/api/08b_reader.ipynb #d3b2e2de
+# %% ../nbs/api/08b_reader.ipynb #9f99cd03
 DELIMITERS = ",;\t|"
 
 
@@ -160,7 +160,8 @@ def _check_names(path: Path, names: Sequence[str], needed: Sequence[str]) -> Non
     if missing:
         likely = {name: _likely(name, [other for other in names if other not in needed]) for name in missing}
         renaming = ", ".join(f"{old} to {new}" for new, old in likely.items() if old)
-        what = f"rename {renaming}" if all(likely.values()) else "rename or add columns"
+        lacking = ", ".join(new for new, old in likely.items() if not old)
+        what = " and ".join(filter(None, [renaming and f"rename {renaming}", lacking and f"add {lacking}"]))
         raise TableError(f"{path} has the columns {_listed(names)}; the table needs {', '.join(needed)}: {what}.")
     if twice := sorted(name for name, count in Counter(names).items() if count > 1):
         raise TableError(f"{path} has more than one column {', '.join(map(repr, twice[:5]))}: keep one of each name.")
@@ -170,17 +171,17 @@ def _read_header(path: Path, header: str, needed: Sequence[str]) -> tuple[str, l
     "Return the delimiter and the names of the columns."
     found = dict[str, list[str]]()
     for delimiter in DELIMITERS:
-        try:
+        with suppress(csv.Error):  # a name of more than 131,072 characters
             found[delimiter] = next(csv.reader([header], delimiter=delimiter), [])
-        except csv.Error as error:
-            raise TableError(f"{path} can't be read: its header has a name of more than 131,072 characters. "
-                             "Is it a CSV file?") from error
+    if not found:
+        raise TableError(f"{path} can't be read: its header has a name of more than 131,072 characters. "
+                         "Is it a CSV file?")
     fits = [d for d, names in found.items() if set(needed) <= set(names)]
     best = fits[0] if fits else max(found, key=lambda d: len(found[d]))
     _check_names(path, found[best], needed)
     return best, found[best]
 
-# %% ../nbs/api/08b_reader.ipynb #fe37df3f
+# %% ../nbs/api/08b_reader.ipynb #cc249fa2
 class CsvTable:
     "A CSV file that is read in blocks."
     unit = "line"
@@ -258,21 +259,55 @@ def _decimal_sign(
 
     return "," if some(",") and not some("[.]") else "."
 
-# %% ../nbs/api/08b_reader.ipynb #36c06041
-MAX_BYTES = 1 << 26  # of a chunk
+# %% ../nbs/api/08b_reader.ipynb #2699ed4e
+MAX_BYTES = 1 << 26  # of a chunk, and of a row
+
+
+def _too_large(path: Path, size: float, name: str) -> TableError:
+    return TableError(f"{path} has rows of about {size / 2**20:,.0f} MiB, most of it in the column {name}; "
+                      f"rows of up to {MAX_BYTES >> 20} MiB are read. Leave that column out.")
 
 
 def _rows_at_once(path: Path, metadata: parquet.FileMetaData, most: int) -> int:
-    "Return how many rows make about 64 MiB; raise `TableError` where a single one is larger."
-    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
-    size, group = max(((g.total_byte_size / max(1, g.num_rows), g) for g in groups), key=lambda pair: pair[0],
-                      default=(1.0, None))
-    if group and size > MAX_BYTES:
-        columns = [group.column(i) for i in range(group.num_columns)]
-        widest = max(columns, key=lambda column: column.total_uncompressed_size)
-        raise TableError(f"{path} has rows of about {size / 2**20:,.0f} MiB, most of it in the column "
-                         f"{widest.path_in_schema}; rows of up to {MAX_BYTES >> 20} MiB are read. Leave it out.")
-    return int(min(most, max(1, MAX_BYTES / max(1.0, size))))
+    "Return how many rows make about 64 MiB; raise `TableError` where the metadata tell of larger ones."
+    rows = most
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        size = group.total_byte_size / max(1, group.num_rows)
+        rows = min(rows, int(max(1, MAX_BYTES / max(1.0, size))))
+        if group.total_byte_size <= MAX_BYTES:
+            continue
+        for column in map(group.column, range(group.num_columns)):
+            expands = column.total_uncompressed_size > max(MAX_BYTES, 1000 * column.total_compressed_size)
+            if expands or column.total_uncompressed_size > MAX_BYTES * max(1, group.num_rows):
+                mean = column.total_uncompressed_size / max(1, group.num_rows)
+                raise _too_large(path, column.total_uncompressed_size if expands else mean, column.path_in_schema)
+    return rows
+
+
+def _stored_as_dictionary(file: parquet.ParquetFile) -> list[str]:
+    "Return the columns of text that a file stores as a dictionary."
+    if not file.metadata.num_row_groups:
+        return []
+    group, schema = file.metadata.row_group(0), file.schema_arrow
+    columns = [group.column(i) for i in range(group.num_columns)]
+    names = {c.path_in_schema for c in columns if c.physical_type == "BYTE_ARRAY" and c.has_dictionary_page}
+    return [field.name for field in schema if field.name in names and pa.types.is_string(field.type)]
+
+
+def _bounded(path: Path, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    "Yield the rows of a batch in parts of at most 64 MiB each, counted as if dictionaries were decoded."
+    sizes = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        sizes[name] = column.nbytes
+        if pa.types.is_dictionary(column.type) and pa.types.is_string(column.type.value_type):
+            lengths = pc.binary_length(column.dictionary).take(column.indices)
+            sizes[name] += pc.sum(pc.cast(lengths, pa.int64())).as_py() or 0
+    mean = sum(sizes.values()) / max(1, batch.num_rows)
+    if mean > MAX_BYTES:
+        raise _too_large(path, mean, max(sizes, key=sizes.__getitem__))
+    rows = int(MAX_BYTES / max(1.0, mean))
+    for first in range(0, batch.num_rows, rows):
+        yield batch.slice(first, rows)
 
 
 class ParquetTable:
@@ -283,23 +318,32 @@ class ParquetTable:
 
     def __init__(self, path: Path, numeric: Sequence[str], target: str = "", rows: int = 1 << 16) -> None:
         "Read the metadata; raise `TableError` where columns are missing or `numeric` ones hold something else."
-        self.path, self._file = path, parquet.ParquetFile(path, pre_buffer=False)
-        schema = self._file.schema_arrow
-        self.names, self.rows = list(schema.names), self._file.metadata.num_rows
+        file = parquet.ParquetFile(path, pre_buffer=False)
+        self._schema = schema = file.schema_arrow
+        self.path, self.names, self.rows = path, list(schema.names), file.metadata.num_rows
         _check_names(path, self.names, [*numeric, target] if target else numeric)
         for name in numeric:
             if not is_numeric(schema.field(name).type):
                 raise TableError(f"The column {name} of {path} holds {schema.field(name).type}, expected numbers.")
         if target and not is_label(schema.field(target).type):
             raise TableError(f"The column {target} of {path} holds {schema.field(target).type}, expected text.")
-        self._at_once = _rows_at_once(path, self._file.metadata, rows)
+        self._at_once = _rows_at_once(path, file.metadata, rows)
+        self._file = parquet.ParquetFile(path, pre_buffer=False, read_dictionary=_stored_as_dictionary(file))
 
     def blocks(self) -> Iterator[Chunk]:
         "Yield the file in chunks, once."
         first = 1
         for batch in self._file.iter_batches(batch_size=self._at_once):
-            yield Chunk(batch, first=first)
-            first += batch.num_rows
+            for part in _bounded(self.path, batch):
+                yield Chunk(self._decoded(part), first=first)
+                first += part.num_rows
+
+    def _decoded(self, part: pa.RecordBatch) -> pa.RecordBatch:
+        columns = [
+            column.dictionary_decode() if column.type != field.type else column
+            for column, field in zip(part.columns, self._schema, strict=True)
+        ]
+        return pa.record_batch(columns, self._schema.remove_metadata())
 
     def parse(self, block: Chunk) -> Chunk:
         "Return the chunk as it is: Parquet is typed."
@@ -310,7 +354,7 @@ class ParquetTable:
         if rows != self.rows:
             raise TableError(f"{self.path} promises {self.rows:,} rows, but {rows:,} were read; nothing was written.")
 
-# %% ../nbs/api/08b_reader.ipynb #98fc4085
+# %% ../nbs/api/08b_reader.ipynb #fe51dbd0
 TEXT = (".csv", ".tsv", ".txt", ".data")
 
 

@@ -187,7 +187,7 @@ def test_whole_numbers_become_the_floats_that_json_makes_of_them(values):
         ),
         ('"","Height..m.","Weight"', "rename Height..m. to height, Weight to weight."),
         ("1.7,70,red", "begins with a row of values"),
-        ("a,b", "has the columns a, b; the table needs height, weight: rename or add columns."),
+        ("a,b", "has the columns a, b; the table needs height, weight: add height, weight."),
         ("height,weight,id,id", "more than one column 'id'"),
         ("n" * 200_000 + ",height", "more than 131,072 characters"),
         ("", "it is empty"),
@@ -240,6 +240,24 @@ def test_a_small_parquet_file_with_a_huge_row_is_refused_before_it_is_read(tmp_p
     with pytest.raises(TableError, match="most of it in the column note"):
         open_table(path, PEOPLE.names)
     assert pa.total_allocated_bytes() - before < 1 << 20
+
+
+def test_a_text_that_is_stored_once_for_many_rows_is_decoded_in_small_parts(tmp_path, monkeypatch):
+    monkeypatch.setattr("iris_nb.reader.MAX_BYTES", 1 << 20)
+    path, note = tmp_path / "dictionary.parquet", "x" * (1 << 17)
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * 200, pa.int32()), pa.array([note]))
+    parquet.write_table(
+        pa.table({"height": [1.7] * 200, "weight": [70] * 200, "note": texts}), path, store_schema=False
+    )
+    table, rows = open_table(path, PEOPLE.names), 0
+    for chunk in table.blocks():
+        assert chunk.batch.column("note").type == pa.string()
+        assert chunk.batch.nbytes < 1 << 21
+        assert chunk.batch.column("note").to_pylist() == [note] * chunk.batch.num_rows
+        assert chunk.places()[0] == rows + 1
+        rows += chunk.batch.num_rows
+    table.verify(200)
+    assert rows == 200
 
 
 def test_a_parquet_file_is_forgotten_as_it_is_read(tmp_path):

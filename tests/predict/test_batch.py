@@ -1,6 +1,9 @@
 """Files of rows: nothing lost, nothing half done, the same answers as the service's."""
 
 import csv
+import dataclasses
+import os
+import signal
 
 import numpy as np
 import pandas as pd
@@ -16,6 +19,7 @@ from iris_nb.config import IrisError
 from iris_nb.predict.batch import ScoreError, rows_in_range, score
 from iris_nb.predict.commands import SET_ASIDE, score_command
 from iris_nb.predict.predictor import Predictor
+from iris_nb.reader import CsvTable
 from iris_nb.schema import fault_of, faults_of
 from iris_nb.table import SCHEMA
 
@@ -167,3 +171,134 @@ def test_the_command_counts_faulty_rows_in_its_exit_code(bundles, tmp_path):
     assert "1 faulty rows set aside" in done.output
     with (tmp_path / "out.faults.csv").open() as file:
         assert next(csv.reader(file))[:2] == ["where", "reason"]
+
+
+def snapshot(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+GOOD, BAD = "5.1,3.5,1.4,0.2\n", "5.1,3.5,1.4,tall\n"
+
+
+@pytest.fixture
+def table(tmp_path):
+    def write(*lines, name="rows.csv"):
+        (tmp_path / name).write_text("".join([",".join(NAMES) + "\n", *lines]))
+        return tmp_path / name
+
+    return write
+
+
+def linked(path, target):
+    path.symlink_to(target)
+    return path
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        lambda p: p / "out.csv",
+        lambda p: p / ".." / p.name / "out.csv",
+        lambda p: p / "OUT.csv",
+        lambda p: p / "out.faults.csv",
+        lambda p: p / "Out.Faults.csv",
+        lambda p: linked(p / "soft.csv", p / "out.csv"),
+        lambda p: linked(p / "soft.csv", p / "out.faults.csv"),
+    ],
+)
+def test_a_source_that_is_the_output_or_its_faults_file_stays_as_it_was(predictor, table, tmp_path, place):
+    for name in ("out.csv", "out.faults.csv"):
+        table(GOOD, name=name)
+    source = place(tmp_path)
+    if not source.exists():
+        table(GOOD, name=source.name)
+    before = snapshot(tmp_path)
+    with pytest.raises(ScoreError, match=r"The source .* is the (output|faults file) itself"):
+        score(predictor, source, tmp_path / "out.csv", progress=False)
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("linked", ["out.csv", "out.faults.csv"])
+def test_a_hard_link_to_the_source_is_the_source(predictor, table, tmp_path, linked):
+    os.link(table(GOOD), tmp_path / linked)
+    before = snapshot(tmp_path)
+    with pytest.raises(ScoreError, match="itself"):
+        score(predictor, tmp_path / "rows.csv", tmp_path / "out.csv", progress=False)
+    assert snapshot(tmp_path) == before
+
+
+def test_a_file_that_only_bears_the_name_of_the_faults_file_is_not_touched(predictor, table, tmp_path):
+    table(GOOD)
+    (tmp_path / "out.faults.csv").write_text("mine\n")
+    before = snapshot(tmp_path)
+    with pytest.raises(ScoreError, match="something else is there: move it"):
+        score(predictor, tmp_path / "rows.csv", tmp_path / "out.csv", progress=False)
+    assert snapshot(tmp_path) == before
+
+
+def broken(patch, source):
+    "Ways to fail at the very end of a file, with the error that each should raise."
+    text = source.read_text()
+    yield IrisError, lambda: source.write_text(text + '5.1,"3.5\n')  # a cell without an end
+    yield IrisError, lambda: source.write_bytes(text.encode() + b"5.1,3.5,1.4,\xff\n")
+    yield IrisError, lambda: patch.setattr(CsvTable, "parse", without_the_last_row(CsvTable.parse))
+    yield KeyboardInterrupt, lambda: patch.setattr(CsvTable, "verify", lambda *_: signal.raise_signal(signal.SIGINT))
+
+
+@pytest.mark.parametrize("way", range(4), ids=["quote", "byte", "lost row", "Ctrl-C"])
+def test_an_error_at_the_end_leaves_everything_as_it_was(predictor, table, tmp_path, monkeypatch, way):
+    source = table(GOOD, BAD)
+    score(predictor, source, tmp_path / "out.csv", progress=False)
+    table(BAD * 5, GOOD * 5)
+    expected, breaks = list(broken(monkeypatch, source))[way]
+    breaks()
+    before = snapshot(tmp_path)
+    with pytest.raises(expected):
+        score(predictor, source, tmp_path / "out.csv", progress=False)
+    assert snapshot(tmp_path) == before
+
+
+def without_the_last_row(parse):
+    def lossy(self, block):
+        chunk = parse(self, block)
+        return dataclasses.replace(chunk, batch=chunk.batch.slice(0, chunk.batch.num_rows - 1))
+
+    return lossy
+
+
+def test_a_cell_of_several_lines_across_a_block_invents_no_row(predictor, table, tmp_path, monkeypatch):
+    cell = '5.1,3.5,1.4,0.2,"first\n6.3,3.3,6.0,2.5,second\n6.3,3.3,6.0,2.5,third"\n'
+    path = table(name="lines.csv")
+    path.write_text(
+        ",".join([*NAMES, "note"]) + "\n" + "5.1,3.5,1.4,0.2,ok\n" * 20 + cell + "5.1,3.5,1.4,0.2,ok\n" * 20
+    )
+    for size in (200, 333, 450, 500, 512):
+        monkeypatch.setattr("iris_nb.reader.BLOCK", size)
+        assert score(predictor, path, tmp_path / "out.csv", progress=False).answered == 41
+        assert read(tmp_path / "out.csv")["note"].tolist()[20] == "first\n6.3,3.3,6.0,2.5,second\n6.3,3.3,6.0,2.5,third"
+
+
+def test_text_is_copied_as_it_is(predictor, tmp_path):
+    notes = ["=1+2", "@SUM(A1)", "+1", "-2", " x ", "007", 'a "b"', "\u00e9", "NA", ""]
+    with (tmp_path / "rows.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([[*NAMES, "note"], *([5.1, 3.5, 1.4, 0.2, note] for note in notes)])
+    score(predictor, tmp_path / "rows.csv", tmp_path / "out.csv", progress=False)
+    with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
+        assert [row["note"] for row in csv.DictReader(file)] == notes
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+@given(
+    st.lists(st.sampled_from([GOOD, BAD, "5.1,3.5\n", "\n", '"5.1",3.5,"1.4",0.2\n']), max_size=8), st.integers(3, 60)
+)
+def test_every_record_is_answered_or_set_aside(predictor, table, tmp_path, lines, size):
+    path = table(*lines)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("iris_nb.reader.BLOCK", size)
+        result = score(predictor, path, tmp_path / "out.csv", progress=False)
+    records = [line for line in lines if line != "\n"]
+    assert result.answered == sum(line != BAD and line.count(",") == 3 for line in records)
+    assert result.answered + result.faulty == len(records)
+    if result.faults:
+        bad = [i + 2 for i, line in enumerate(lines) if line in (BAD, "5.1,3.5\n")]
+        assert pd.read_csv(result.faults)["where"].tolist() == [f"line {i}" for i in bad]
