@@ -80,6 +80,7 @@ def test_make_and_every_image_set_it_for_whatever_they_start(variable):
     base = re.search(r"^FROM \S+ AS base\n(.*?)^FROM ", (ROOT / "Dockerfile").read_text(), re.M | re.S)
     assert base is not None
     assert re.search(rf"\b{variable}=(?:1|true)\b", base[1])
+    assert f"`{variable}`" in (ROOT / "SECURITY.md").read_text()
 
 
 def test_grafana_asks_nobody_outside():
