@@ -16,6 +16,7 @@ from iris_nb.audit.log import AuditConflict, AuditError, AuditMissing
 from iris_nb.bundle import BundleError
 from serve.schemas import Fault, Problem
 
+_LONGEST = 200  # characters
 MEDIA_TYPE = "application/problem+json"
 log = logging.getLogger("serve")
 
@@ -127,10 +128,10 @@ def problem_of(error: Exception, request_id: str) -> tuple[Problem, dict[str, st
     rule = rule_of(error)
     detail, errors, headers = str(error), getattr(error, "errors", []), dict(getattr(error, "headers", None) or {})
     if isinstance(error, HTTPException):
-        detail, errors = error.detail, _faults_of(error.extra)
+        detail, errors = _short(error.detail), _faults_of(error.extra)
     if isinstance(error, HTTPException) and rule is TABLE[InvalidInput]:
-        errors = errors or [Fault("", "", "a JSON body", error.detail)]
-        detail = "; ".join(f"{e.field or 'the body'}: expected {e.expected}" for e in errors) or detail
+        errors = errors or [Fault("", "", "a JSON body", detail)]
+        detail = "; ".join(f"{e.field or 'the body'}: expected {e.expected}" for e in errors[:5]) or detail
     if rule.status == HTTPStatus.NOT_FOUND and isinstance(error, HTTPException):
         detail = "There is nothing at this path; GET / lists what there is."
     if isinstance(error, AuditError | BundleError):
@@ -173,5 +174,10 @@ def _faults_of(extra: Any) -> list[Fault]:
         field = "" if f.get("key") == "data" else str(f.get("key", ""))
         expected, _, got = str(f.get("message", "")).removeprefix("Expected ").partition(", got ")
         pointer = f"/{field}" if field and f.get("source") == "body" else ""
-        errors.append(Fault(pointer, field, expected, got or "something else"))
+        errors.append(Fault(_short(pointer), _short(field), _short(expected), _short(got) or "something else"))
     return errors
+
+
+def _short(text: str) -> str:
+    "Return text of a caller's that an answer repeats, cut so that a large request makes no large answer."
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"

@@ -55,3 +55,10 @@ def test_a_problem_that_can_not_be_sent_is_one_of_ours(caplog):
     status, payload, _ = error_response(InvalidInput("half a character: \ud800"), "ticket-2")
     assert status == 500
     assert json.loads(payload)["request_id"] == "ticket-2"
+
+
+@pytest.mark.parametrize("query", ["label={}", "limit={}", "model_version={}%00", "since={}", "{}=1"])
+def test_a_long_query_makes_no_long_answer(client, query):
+    answer = client.get("/predictions/history?" + query.format("x" * 50_000))
+    assert answer.status_code in (200, 400)
+    assert len(answer.content) < 2000
