@@ -1,6 +1,7 @@
 """Who may know whom: the architecture, as a table that fails when the code leaves it."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -150,3 +151,74 @@ def test_importing_the_service_touches_nothing(tmp_path):
         [sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
     )
     assert done.stdout.strip() == "[]", done.stderr
+
+
+NOT_YET = {"Batcher", "run.mlflow_pages", "run.servers", "AuditLog", "Log", "History", "Pages", "Lookup"}
+
+
+# ---- style -------------------------------------------------------------------------------------------------------
+
+CODE = [*LIBRARY, *SERVICE]
+PLACE = {"ids": lambda p: str(p.relative_to(ROOT))}
+
+
+def lines_of(path: Path, kind: type[ast.AST] | tuple[type[ast.AST], ...]) -> dict[str, int]:
+    "How many lines each class or function of a file has."
+    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kind)]
+    return {node.name: node.end_lineno - node.lineno + 1 for node in nodes}
+
+
+@pytest.mark.parametrize("path", CODE, **PLACE)
+def test_a_class_fits_two_screens(path):
+    assert not {name: n for name, n in lines_of(path, ast.ClassDef).items() if n > 80}.keys() - NOT_YET
+
+
+@pytest.mark.parametrize("path", CODE, **PLACE)
+def test_a_function_fits_a_screen(path):
+    found = lines_of(path, (ast.FunctionDef, ast.AsyncFunctionDef))
+    assert not {name: n for name, n in found.items() if n > 50}
+
+
+def test_inheritance_has_at_most_two_levels_of_our_own():
+    nodes = [node for path in CODE for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef)]
+    bases = {node.name: {b.id for b in node.bases if isinstance(b, ast.Name)} for node in nodes}
+
+    def levels(name: str) -> int:
+        return 1 + max((levels(base) for base in bases[name] if base in bases and base != name), default=0)
+
+    # Errors are a tree by subject: IrisError, AuditError, AuditConflict.
+    assert not {name for name in bases if levels(name) > (3 if "IrisError" in ancestors(name, bases) else 2)} - NOT_YET
+
+
+def ancestors(name: str, bases: dict[str, set[str]]) -> set[str]:
+    found = {name}
+    for base in bases.get(name, set()) - {name}:
+        found |= ancestors(base, bases)
+    return found
+
+
+def lesson_numbers() -> dict[str, str]:
+    "The number of the lesson of each module, e.g. 04 of audit.log."
+    lessons = (ROOT / "nbs/api").rglob("[0-9]*.ipynb")
+    return {
+        ".".join([*p.relative_to(ROOT / "nbs/api").parent.parts, p.stem.partition("_")[2]]): p.stem.partition("_")[0]
+        for p in lessons
+    }
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=name_of)
+def test_no_import_leads_to_a_later_lesson_of_the_same_room(path):
+    numbers, module = lesson_numbers(), name_of(path)
+    room = module.rpartition(".")[0]
+    known = {name.removeprefix("iris_nb.") for name in imports(path) if name.startswith("iris_nb.")}
+    same = {other for other in known if other.rpartition(".")[0] == room and other in numbers}
+    assert not {other for other in same if numbers[other] > numbers[module]}
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=name_of)
+def test_only_the_configuration_reads_our_variables(path):
+    "Others may hand the environment on to a program that they start."
+    text = path.read_text()
+    if name_of(path) not in {"config", *NOT_YET}:
+        assert not re.search(r"environ(?:\.get\(|\[)\s*[\"']IRIS_", text)
+        assert "getenv" not in text
