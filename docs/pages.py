@@ -9,8 +9,8 @@ tests can hold it. A page differs from its notebook in this:
 - what is of no use to readers is left out: imports, hidden cells, nbdev's directives;
 - figures are drawn by a plotly.js that the site brings along.
 
-nbdev's own processor was tried instead (`nbdev-proc-nbs`, 3.3.26). It imports and runs what it documents, and ends with a
-NameError at the first annotation that names a package which the function imports only when it is called
+nbdev's own processor was tried instead (`nbdev-proc-nbs`, 3.3.26). It imports and runs what it documents, and ends with
+a NameError at the first annotation that names a package which the function imports only when it is called
 (`table.load_rows`); until then it had taken 5.8 s of processor time, where all pages take 0.8 s here.
 """
 
