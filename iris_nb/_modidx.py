@@ -824,6 +824,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                          'iris_nb.run.page_server.kernel_limit': ( 'api/run/page_server.html#kernel_limit',
                                                                                    'iris_nb/run/page_server.py')},
             'iris_nb.run.programs': { 'iris_nb.run.programs.Program': ('api/run/programs.html#program', 'iris_nb/run/programs.py'),
+                                      'iris_nb.run.programs.Program.probe': ( 'api/run/programs.html#program.probe',
+                                                                              'iris_nb/run/programs.py'),
                                       'iris_nb.run.programs.Program.url': ('api/run/programs.html#program.url', 'iris_nb/run/programs.py'),
                                       'iris_nb.run.programs.UpError': ('api/run/programs.html#uperror', 'iris_nb/run/programs.py'),
                                       'iris_nb.run.programs._Plain': ('api/run/programs.html#_plain', 'iris_nb/run/programs.py'),

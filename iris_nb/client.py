@@ -134,12 +134,13 @@ def send_label(
 # %% ../nbs/api/05_client.ipynb #2d52f0f4
 def is_up(
     url: str,
+    path: str = "/",  # something that costs the server little
     timeout: float = 5.0,  # seconds
 ) -> bool:
     "Return whether an HTTP server answers at `url`, whatever it says."
     try:
         with Client(url, timeout=timeout) as client:
-            client.get("/")
+            client.get(path)
     except ClientError:
         return False
     return True

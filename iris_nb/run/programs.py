@@ -44,6 +44,11 @@ class Program:
         "The address for a browser on this machine."
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def probe(self) -> str:
+        "The path that shows whether it answers: a file of the dashboard, whose page would start a kernel each time."
+        return "/voila/static/favicon.ico" if self.name == "dashboard" else "/"
+
 # %% ../../nbs/api/run/00_programs.ipynb #d2522005
 PROGRAMS = (
     Program("serve", "REST service", "IRIS_PORT", PORTS["IRIS_PORT"]),
@@ -104,7 +109,7 @@ def wait_for(
 
     def poll(p: Program) -> None:
         while time.monotonic() < deadline:
-            if is_up(p.url):
+            if is_up(p.url, p.probe):
                 ready.put(p)
                 return
             time.sleep(0.1)

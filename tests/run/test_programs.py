@@ -2,11 +2,14 @@
 
 import os
 import subprocess
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
 from click.testing import CliRunner
 
 from iris_nb.cli import cli
+from iris_nb.run.programs import Program, wait_for
 
 
 @pytest.mark.parametrize("command", ["up", "wait"])
@@ -52,3 +55,23 @@ def test_the_programs_get_the_same_home_from_whatever_folder_they_run(champion_h
     monkeypatch.setenv("IRIS_HOME", os.path.relpath(champion_home))
     CliRunner().invoke(cli, ["up"])
     assert given["IRIS_HOME"] == str(champion_home)
+
+
+def test_waiting_for_the_dashboard_never_asks_for_its_page():
+    "Each request for the page starts a kernel, and there is room for few."
+    asked: list[str] = []
+
+    class Pages(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Pages) as server:
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        program = Program("dashboard", "dashboard", "IRIS_DASHBOARD_PORT", server.server_port)
+        assert list(wait_for([program], 30)) == [program]
+        server.shutdown()
+    assert asked == ["/voila/static/favicon.ico"]
