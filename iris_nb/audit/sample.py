@@ -25,19 +25,29 @@ def _seq_at(
     moments: Sequence[int],  # microseconds since 1970, ascending
 ) -> list[int]:  # for each, the `seq` of the first row at or after it
     "Return where moments fall in the log; past its end, one more than the last `seq`."
-    c = database.rows.c
+    c, found = database.rows.c, list[int]()
+    before = select(c.seq, c.time).order_by(c.time.desc(), c.seq.desc()).limit(1)
+    after = select(c.seq, c.time).order_by(c.time, c.seq).limit(1)
     with database.connect() as connection:
-        first = connection.scalars(select(c.seq).order_by(c.time, c.seq).limit(10)).all()
-        begin = min(first, default=1)
-        before = select(c.seq).order_by(c.time.desc(), c.seq.desc()).limit(10)
-        last = (connection.scalars(before.where(c.time < moment)).all() for moment in moments)
-        return list(accumulate((max(found, default=begin - 1) + 1 for found in last), max))
+        for moment in moments:
+            last = connection.execute(before.where(c.time < moment)).first()
+            following = connection.execute(after.where(c.time >= moment)).first()
+            if following and (not last or following.time - moment <= moment - last.time):
+                found.append(following.seq)
+            else:
+                found.append(last.seq + 1 if last else 1)
+    return list(accumulate(found, max))
 
 # %% ../../nbs/api/audit/05_sample.ipynb #4549ec30
-def _first_time(database: LogDatabase) -> int | None:
-    "Return when the oldest row was written, microseconds since 1970; None where there is none."
+def _first_time(
+    database: LogDatabase,
+    until: int,  # microseconds since 1970
+) -> int | None:
+    "Return when the oldest row before a moment was written, microseconds since 1970; None where there is none."
     c = database.rows.c
-    return next((row.time for row in database.fetch(select(c.time).order_by(c.time, c.seq).limit(1))), None)
+    oldest = [select(c.time).order_by(*order).limit(1) for order in ((c.seq,), (c.time, c.seq))]
+    times = [row.time for query in oldest for row in database.fetch(query)]
+    return next((time for time in times if time < until), None)
 
 # %% ../../nbs/api/audit/05_sample.ipynb #0621bc2f
 def _to_frame(rows: Sequence[Any], columns: Sequence[str]) -> pd.DataFrame:
@@ -90,7 +100,7 @@ def sample_window(
     most: int = 4000,
 ) -> WindowSample:
     "Return counts and a sample of a window of the log."
-    begin = since if since is not None else _first_time(log.database)
+    begin = since if since is not None else _first_time(log.database, until)
     begin = until - 3_600_000_000 if begin is None or begin >= until else begin
     edges = [begin + (until - begin) * i // buckets for i in range(buckets + 1)]
     found = _seq_at(log.database, edges)

@@ -1,10 +1,14 @@
 """The audit log keeps what its docstring promises, in SQLite and in PostgreSQL."""
 
+import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
+from contextlib import nullcontext
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,14 +20,17 @@ from iris_nb.audit.log import AuditConflict, AuditError, AuditLog, AuditMissing,
 from iris_nb.audit.maintenance import prune, verify
 from iris_nb.audit.migrations import MIGRATIONS, applied_migrations
 from tests.audit.logs import (
+    NOON,
     OTHERS,
     ROOT,
     SCHEMA,
+    SECOND,
     entries,
     entry,
     migrated,
     open_log,
     script,
+    tamper,
 )
 
 
@@ -293,3 +300,146 @@ def test_nothing_heavy_is_loaded_with_the_log():
     code = "import sys, iris_nb.audit.log, iris_nb.audit.maintenance; print(*{m.split('.')[0] for m in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not {"pandas", "pyarrow", "numpy", "litestar", "mlflow"} & set(loaded.stdout.split())
+
+
+# Rows that the log refuses
+
+ABORT = {
+    "sqlite": ["CREATE TRIGGER refuse BEFORE INSERT ON rows BEGIN SELECT RAISE(ABORT, 'no room for flowers'); END"],
+    "postgresql": [
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$BEGIN RAISE EXCEPTION 'no room for flowers'; END$$",
+        "CREATE TRIGGER refuse BEFORE INSERT ON rows FOR EACH ROW EXECUTE FUNCTION refuse()",
+    ],
+}
+
+
+@pytest.mark.parametrize("how", ["trigger", "no table", "same id", "not a number", "no chain"])
+def test_a_row_that_is_refused_leaves_no_open_transaction(place, log, how):
+    sqlite, refused = log.database.engine.dialect.name == "sqlite", entry(1)
+    if how == "not a number" and not sqlite:
+        pytest.skip("PostgreSQL stores what is not a number")
+    log.append([entry(0)])
+    if how == "trigger":
+        for statement in ABORT[log.database.engine.dialect.name]:
+            tamper(log, statement)
+    elif how == "no table":
+        tamper(log, "ALTER TABLE rows RENAME TO rows_elsewhere")
+    elif how == "no chain":
+        tamper(log, "UPDATE chain SET seq = 0")
+        tamper(log, "DELETE FROM chain")
+    else:
+        refused = entry(0) if how == "same id" else entry(1, confidences=[float("nan")])
+    kept = []
+    for _ in range(2):
+        try:
+            log.append([entry(5), refused])
+        except AuditError as error:
+            kept.append(error)  # as a service does that reports it later
+    assert len(kept) == 2
+    assert "locked" not in str(kept[1])
+    repair = {
+        "trigger": "DROP TRIGGER refuse" if sqlite else "DROP TRIGGER refuse ON rows",
+        "no table": "ALTER TABLE rows_elsewhere RENAME TO rows",
+    }
+    with open_log(place, timeout=0.3) if how not in ("no table", "no chain") else nullcontext(log) as other:
+        if how in repair:
+            tamper(other, repair[how])  # another program can write at once
+        if how != "no chain":
+            other.label("id-000000-00000", SCHEMA.classes[0])
+            log.append([entry(1)])
+            assert log.count() == 2
+
+
+def test_an_error_in_the_middle_of_a_label_leaves_no_open_transaction(place, log):
+    log.append([entry(0)])
+    tamper(log, "ALTER TABLE labels RENAME TO labels_elsewhere")
+    with pytest.raises(AuditError, match="lacks one of its tables") as kept:
+        log.label("id-000000-00000", SCHEMA.classes[0])
+    tamper(log, "ALTER TABLE labels_elsewhere RENAME TO labels")
+    log.label("id-000000-00000", SCHEMA.classes[0])
+    log.append([entry(1)])
+    assert kept.value
+
+
+# A log that can't be written
+
+AS_NOBODY = """if True:
+    import os, sys
+    from tests.audit.logs import entries, open_log
+    os.setgid(65534), os.setuid(65534)
+    from iris_nb.audit.log import AuditError
+    with open_log(sys.argv[1], read_only=True) as log:
+        print(log.count())
+    try:
+        open_log(sys.argv[1])
+    except AuditError as error:
+        print(error)
+    """
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("owner", [True, False])
+def test_a_file_that_is_read_only_is_refused_when_it_is_opened_for_writing(owner):
+    with tempfile.TemporaryDirectory(dir="/tmp") as home:
+        path = Path(home, "audit.db")
+        with open_log(path) as log:
+            log.append(entries(3))
+        path.chmod(0o444)
+        os.chown(path, 65534 if owner else 0, -1)
+        Path(home).chmod(0o777)
+        program = script(AS_NOBODY, str(path))
+        said, complaints = program.communicate(timeout=60)
+    assert program.returncode == 0, complaints
+    done = "written: its file or folder is read-only"
+    if not owner:
+        done = "opened: its file or folder may not be used by this user"
+    assert said.splitlines() == ["3", f"The audit log {path} can't be {done}."]
+
+
+def test_a_server_that_does_not_allow_writing_is_refused_when_it_is_opened_for_writing(place, log):
+    if log.database.engine.dialect.name == "sqlite":
+        pytest.skip("a file has no users of its own")
+    tamper(log, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC")
+    tamper(log, "DROP ROLE IF EXISTS looker")
+    tamper(log, "CREATE ROLE looker LOGIN")
+    reader = place.replace("iris@", "looker@")
+    with open_log(reader, read_only=True) as looking:
+        assert looking.count() == 0
+    with pytest.raises(AuditError, match="can't be opened: its file or folder may not be used by this user"):
+        open_log(reader)
+    tamper(log, "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM looker")
+    tamper(log, "DROP ROLE looker")
+
+
+def test_a_log_can_be_opened_as_what_it_was_made_for(place, log):
+    log.append([entry(0)])
+    with AuditLog.open(place, schema=None, read_only=True) as opened:
+        assert opened.database.schema == SCHEMA
+        assert opened.count() == 1
+
+
+def test_a_log_that_was_not_begun_was_made_for_nothing(place, engine):
+    with pytest.raises(AuditError, match="not begun yet|up to date"):
+        AuditLog.open(place, schema=None, read_only=True)
+
+
+def test_no_password_is_in_a_message_about_a_log():
+    for url in ("postgresql://iris:hush@127.0.0.1:1/log", "postgresql://127.0.0.1:1/log?password=hush&user=iris"):
+        with pytest.raises(AuditError, match="can't be reached") as caught:
+            open_log(url)
+        assert "hush" not in str(caught.value)
+
+
+# What PostgreSQL has no text for
+
+
+@pytest.mark.parametrize("id", ["\0", "id-000001-00000\0", "\0id-000001-00000", "id-\0-00000"])
+def test_an_id_with_a_nul_is_an_id_of_nothing(log, id):
+    log.append([entry(1)])
+    assert log.get(id) is None
+    with pytest.raises(AuditMissing, match="no prediction with the id"):
+        log.label(id, SCHEMA.classes[0])
+    assert log.history(label="\0").rows == log.history(model_version="1\0").rows == []
+    assert log.summary(model_version="\0")["count"] == 0
+    assert sum(part["count"] for part in log.over_time(NOON, NOON + 9 * SECOND, 3, label="\0")) == 0

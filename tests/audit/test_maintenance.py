@@ -1,17 +1,23 @@
 """Tampering is found and named; backups, exports and prunes lose nothing they should not."""
 
+import csv
+import re
 import threading
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
 
+import pandas
 import pytest
-from sqlalchemy import select, update
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select, text, update
 
 from iris_nb.audit.chain import chain_digest, pack, row_checksums
 from iris_nb.audit.connection import begin_exclusive
 from iris_nb.audit.history import Window
-from iris_nb.audit.log import AuditError
+from iris_nb.audit.log import AuditError, AuditLog
 from iris_nb.audit.maintenance import _prune_chunk, backup, export, prune, verify
-from tests.audit.logs import NOON, SCHEMA, SECOND, entries, entry, open_log, tamper
+from tests.audit.logs import NOON, SCHEMA, SECOND, entries, entry, open_log, shape, tamper
 
 TEXTS = "id", "request_id", "label", "probabilities", "model_name", "model_version", "caller"
 
@@ -271,3 +277,205 @@ def test_an_export_that_fails_leaves_the_old_one(log, tmp_path):
         export(log, target, overwrite=True)
     assert [path.name for path in tmp_path.glob("rows*")] == ["rows.csv"]
     assert target.read_text() == "old"
+
+
+# A witness
+
+
+def forge(log: AuditLog, seq: int) -> None:
+    "Remove every row and make the chain begin after `seq`."
+    tamper(log, "DELETE FROM rows")
+    tamper(log, "DELETE FROM requests")
+    values = "seq = :seq, digest = :digest, anchor_seq = :seq, anchor_digest = :digest"
+    tamper(log, f"UPDATE chain SET {values}", seq=seq, digest=bytes(32))
+
+
+def test_a_forged_anchor_is_held_to_the_witness(log):
+    log.append(entries(20))
+    noted = verify(log).head
+    forge(log, 20)
+    assert verify(log).sound  # the limit of what a log can know of itself
+    verdict = verify(log, noted)
+    assert not verdict.sound
+    assert "written anew: row 20 was not the one that was noted" in verdict.sentence
+    forge(log, 25)
+    verdict = verify(log, noted)
+    assert not verdict.sound
+    assert verdict.sentence.startswith("The log can't be held to row 20 any more: rows up to 25 were pruned.")
+
+
+def test_a_witness_at_the_anchor_of_an_honest_prune_passes_and_one_below_it_does_not(log):
+    log.append(entries(20))
+    noted = verify(log).head
+    log.append(entries(60, 20))
+    assert prune(log, datetime.fromtimestamp(NOON // SECOND + 20, UTC)) == 20
+    assert verify(log, noted).sound
+    assert prune(log, datetime.fromtimestamp(NOON // SECOND + 21, UTC)) == 1
+    assert "can't be held to row 20 any more" in verify(log, noted).sentence
+    assert not verify(log, noted).sound
+    assert verify(log).sound
+
+
+def test_a_witness_that_is_none_is_said_to_be_none(log):
+    for text_ in ("", "banana", "1:12"):
+        with pytest.raises(ValueError, match="no place in a chain"):
+            verify(log, text_)
+
+
+# What lies beside the chain
+
+
+def replaced_view(log: AuditLog) -> None:
+    "Exchange the view for one that shows another class."
+    sqlite = "SELECT sql FROM sqlite_master WHERE name = 'predictions'"
+    postgres = "SELECT 'CREATE VIEW predictions AS ' || pg_get_viewdef('predictions'::regclass)"
+    with log.database.connect() as connection:
+        made = connection.scalar(text(sqlite if connection.dialect.name == "sqlite" else postgres))
+    tamper(log, "DROP VIEW predictions")
+    forged = re.sub(r"(rows|r)\.label\b", "'forged' AS label", made, count=1)
+    assert forged != made
+    tamper(log, forged)
+
+
+def test_a_replaced_view_deceives_no_reader_and_is_named(log, tmp_path):
+    log.append(entries(3))
+    noted = verify(log).head
+    replaced_view(log)
+    with log.database.connect() as connection:
+        assert set(connection.scalars(text("SELECT label FROM predictions"))) == {"forged"}
+    assert [row["label"] for row in log.latest(3)] == list(reversed(SCHEMA.classes))
+    assert log.get("id-000001-00000")["label"] == SCHEMA.classes[1]
+    assert log.summary()["classes"] == dict.fromkeys(SCHEMA.classes, 1)
+    export(log, tmp_path / "rows.csv")
+    assert "forged" not in (tmp_path / "rows.csv").read_text()
+    for witness in (None, noted):
+        verdict = verify(log, witness)
+        assert not verdict.sound
+        assert "the view 'predictions' was changed" in verdict.sentence
+
+
+def test_a_view_that_is_gone_is_named_and_no_reader_needs_it(log):
+    log.append(entries(3))
+    tamper(log, "DROP VIEW predictions")
+    assert log.get("id-000001-00000")["label"] == SCHEMA.classes[1]
+    assert "the view 'predictions' was changed" in verify(log).sentence
+
+
+TRIGGERS = {
+    "sqlite": ["CREATE TRIGGER improve AFTER INSERT ON labels BEGIN UPDATE labels SET true_label = 'red'; END"],
+    "postgresql": [
+        "CREATE FUNCTION improve() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NEW; END$$",
+        "CREATE TRIGGER improve BEFORE INSERT ON labels FOR EACH ROW EXECUTE FUNCTION improve()",
+    ],
+}
+
+
+def test_a_trigger_is_named(log):
+    log.append(entries(3))
+    for statement in TRIGGERS[log.database.engine.dialect.name]:
+        tamper(log, statement)
+    verdict = verify(log)
+    assert not verdict.sound
+    assert "a trigger, 'improve', was added to 'labels'; remove it" in verdict.sentence
+
+
+def test_a_rule_of_a_server_is_named(log):
+    if log.database.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite has no rules")
+    tamper(log, "CREATE RULE forget AS ON INSERT TO rows DO INSTEAD NOTHING")
+    assert "a rule, 'forget', was added to 'rows'" in verify(log).sentence
+
+
+def test_a_table_that_became_a_view_is_named(log):
+    log.append(entries(3))
+    tamper(log, "ALTER TABLE labels RENAME TO labels_elsewhere")
+    tamper(log, "CREATE VIEW labels AS SELECT * FROM labels_elsewhere")
+    assert "'labels' is no table any more" in verify(log).sentence
+
+
+def test_verifying_leaves_the_database_as_it_was(place, log):
+    log.append(entries(3))
+    before = shape(log.database.engine)
+    with open_log(place, read_only=True) as reader:
+        assert verify(reader).sound
+    assert shape(log.database.engine) == before
+
+
+@pytest.mark.parametrize("rows", [0, 2])
+def test_a_chain_with_more_or_fewer_than_one_row_is_an_error_that_says_so(log, rows):
+    log.append(entries(3))
+    tamper(log, "INSERT INTO chain SELECT * FROM chain" if rows else "DELETE FROM chain")
+    for use in (log.count, lambda: verify(log), lambda: log.append(entries(4, 3))):
+        with pytest.raises(AuditError, match=f"its table `chain` has {rows} rows instead of one. Restore a backup"):
+            use()
+
+
+@pytest.mark.parametrize("first", [-3, 0, 14, 17, 99])
+def test_a_request_that_no_row_belongs_to_is_named(log, first):
+    log.append([*entries(12), entry(12, rows=5)])
+    copied = dict(log.database.fetch(select(log.database.requests).limit(1))[0]._mapping)
+    with log.database.engine.connect() as connection:
+        begin_exclusive(connection)
+        connection.execute(log.database.requests.insert().values(copied | {"first": first, "id": "stray"}))
+        connection.commit()
+    verdict = verify(log)
+    assert not verdict.sound
+    assert f"row {first} was added behind the log's back" in verdict.sentence
+
+
+# Clocks
+
+
+def test_a_row_from_a_clock_that_ran_ahead_does_not_keep_older_ones_from_going(log):
+    now = time.time_ns() // 1000
+    log.append([entry(i, time=now + 10**14) for i in range(3)])
+    log.append(entries(20, 3))
+    log.append([entry(20, time=now + 10**14), entry(21, time=now - 5 * SECOND), entry(22)])
+    assert prune(log, datetime.now(UTC) - timedelta(days=1)) == 20
+    assert [row["id"] for row in log.history(9).rows] == [f"id-{i:06}-00000" for i in (20, 21, 22)]
+    assert verify(log).sound
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ages=st.lists(st.integers(-40, 40), max_size=30))
+def test_no_row_goes_that_may_be_younger_than_the_limit(log, ages):
+    now, start = time.time_ns() // 1000, log.database.ends().seq
+    log.append([entry(start + i, time=now - 10 * SECOND - age * 60 * SECOND) for i, age in enumerate(ages)])
+    removed = prune(log, datetime.fromtimestamp(now / SECOND, UTC) - timedelta(minutes=20))
+    gone, stayed = ages[:removed], ages[removed:]
+    assert not any(0 <= age <= 19 for age in gone)
+    before_young = next((i for i, age in enumerate(stayed) if 0 <= age <= 19), len(stayed))
+    assert not any(age >= 20 for age in stayed[:before_young])
+    prune(log, datetime(2100, 1, 1, tzinfo=UTC))
+    assert log.count() == 0
+
+
+# Spreadsheets
+
+
+@pytest.mark.parametrize("text_", ["=1+2", "@SUM", "+1-2:A1", "-cmd", "\tx", "\r=1"])
+def test_no_cell_of_a_csv_file_is_a_formula(log, tmp_path, text_):
+    log.append([entry(0, request_id=text_, caller=text_, model_version="-1")])
+    export(log, tmp_path / "rows.csv")
+    with (tmp_path / "rows.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["request_id"] == row["caller"] == f"'{text_}"
+    assert row["model_version"] == "-1"
+    export(log, tmp_path / "rows.parquet")
+    assert pandas.read_parquet(tmp_path / "rows.parquet")["request_id"].tolist() == [text_]
+
+
+def test_a_target_without_a_folder_is_a_sentence(log, tmp_path):
+    with pytest.raises(AuditError, match="There is no folder .*: make it first"):
+        export(log, tmp_path / "nowhere" / "rows.csv")
+
+
+def test_the_log_itself_is_no_target_of_an_export(tmp_path):
+    path = tmp_path / "rows.csv"
+    with open_log(path) as log:
+        log.append(entries(3))
+        (tmp_path / "link.csv").symlink_to(path)
+        for target in (path, tmp_path / "link.csv"):
+            with pytest.raises(AuditError, match="belongs to the audit log itself"):
+                export(log, target, overwrite=True)
+        assert log.count() == 3
