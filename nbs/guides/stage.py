@@ -105,6 +105,11 @@ class Stage:
         if done.returncode:
             print(f"(exit code {done.returncode})")
 
+    def show(self, command: str, **settings: str) -> None:
+        "Print a command as it would be typed, then run it: for one that holds columns of the project's own table."
+        print(f"$ {command}\n")
+        self.sh(command, **settings)
+
     def start(self, command: str, answers: str = "http://127.0.0.1:8000/health/live", **settings: str) -> None:
         "Start a program that stays (again, where it runs already), and wait until it answers."
         if command in self.running and self.running[command].poll() is None:
