@@ -22,10 +22,16 @@ def _column(feature: Feature) -> Any:
     ]
 
 
+#: A row that is called like one of these is documented as BatchRow, HealthRow …
+_OWN_STRUCTS = {"Batch", "Fault", "BadRow", "Answer", "Problem", "Health", "Alive", "Root", "LoggedPrediction", "Page"}
+_OWN_STRUCTS |= {"LabelRequest", "Row", "Label"}
+
+
 def row_type(schema: Schema) -> type[Struct]:
     "Return the struct of one row, which refuses what `schema` refuses."
+    name = schema.row.title().replace(" ", "")
     return defstruct(
-        schema.row.title().replace(" ", ""),
+        f"{name}Row" if name in _OWN_STRUCTS else name,
         [(f.name, _column(f)) for f in schema.features],
         namespace={"__doc__": f"One {schema.row} to classify."},
         forbid_unknown_fields=True,

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, inspect, text
 from iris_nb.audit.log import AuditError, AuditLog
 from iris_nb.audit.maintenance import verify
 from iris_nb.audit.migrations import MIGRATIONS, applied_migrations
-from iris_nb.schema import Feature, Schema
+from iris_nb.schema import Schema
 from tests.audit.logs import OTHERS, entries, migrated, open_log, shape, tamper
 
 
@@ -61,10 +61,3 @@ def test_a_log_of_another_program_is_refused(place, log):
     tamper(log, "INSERT INTO migrations VALUES ('add_wings', 1)")
     with pytest.raises(AuditError, match=r"another version of this program \(it knows of add_wings\)"):
         open_log(place)
-
-
-@pytest.mark.parametrize("name", ["time", "Label", "seq", "DIGEST", "true_label", "first"])
-def test_a_feature_called_like_a_column_of_the_log_is_refused(place, name):
-    schema = Schema("clocks", "clock", (Feature(name, "s", 0, 9, "What it shows.", 1),), "kind", ("wall", "wrist"))
-    with pytest.raises(AuditError, match=f"can't be called '{name}'.*Rename the feature"):
-        AuditLog.open(place, schema)
