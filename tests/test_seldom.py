@@ -19,12 +19,11 @@ from click.testing import CliRunner
 from iris_nb.audit.chain import parse_position
 from iris_nb.bundle import read_bundle, write_bundle
 from iris_nb.cli import cli, main
-from iris_nb.dashboard.page import offer
-from iris_nb.dashboard.prediction import reason_in
+from iris_nb.client import Reply
 from iris_nb.dashboard.snapshot import row_of
 from iris_nb.dashboard.status import service_state, up_light
 from iris_nb.dashboard.traffic import lead, what_if
-from iris_nb.dashboard.widgets import filled
+from iris_nb.dashboard.widgets import filled, update_options
 from iris_nb.monitor.quality import calibrate, expected
 from iris_nb.predict.commands import describe
 from iris_nb.predict.explain import _log_odds_slopes, counterfactual, counterfactual_sentence
@@ -196,8 +195,8 @@ def test_a_model_that_is_certain_everywhere_has_no_slopes():
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]"])
-def test_what_is_no_problem_report_gives_no_reason(body):
-    assert reason_in(body) == ""
+def test_what_is_no_problem_report_gives_the_status_as_its_reason(body):
+    assert Reply(502, body).reason == "The service answered 502."
 
 
 def test_a_service_that_is_unwell_is_said_to_be():
@@ -249,9 +248,9 @@ def test_no_id_is_no_row_and_opens_no_log(tmp_path):
 
 def test_a_list_that_offers_the_same_again_is_left_alone():
     control = widgets.Dropdown(options=[("all", "")], value="")
-    offer(control, ["a"])
+    update_options(control, ["a"])
     before = control.options
-    offer(control, ["a"])
+    update_options(control, ["a"])
     assert control.options is before
 
 

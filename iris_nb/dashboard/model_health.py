@@ -13,7 +13,7 @@ import pandas as pd
 
 from .. import charts
 from ..audit.sample import WindowSample
-from .page import Piece, esc, listing, note, unhurried
+from .page import Piece, esc, listing, note, widen_time_axis
 from ..monitor import drift, quality
 from ..monitor.assess import calibrator_of, has_drifted, reference_in
 from ..monitor.drift import Reference
@@ -46,7 +46,7 @@ def feature_pair(reference: Reference, rows: pd.DataFrame, verdict: Verdict) -> 
     past = drift.history(reference, rows, feature)
     above = int((past["value"] > past["threshold"]).sum())
     said = f"{feature.name.replace('_', ' ').capitalize()}: {above} of {len(past)} stretches were beyond chance"
-    return [now, unhurried(charts.against_threshold(past, said, "KS distance"), past["time"])]
+    return [now, widen_time_axis(charts.against_threshold(past, said, "KS distance"), past["time"])]
 
 # %% ../../nbs/api/dashboard/04_model_health.ipynb #33b6e32c
 def drift_part(
@@ -85,7 +85,7 @@ def quality_part(predictor: Predictor | None, seen: WindowSample, report: Report
     guessed, known = quality.over_time(seen.rows, calibrator_of(predictor))
     figure = charts.realised(charts.estimate(guessed, _finding(seen.rows, report), "accuracy"), known)
     text, *figures = labelled_part(predictor, seen.rows)
-    drawn = [unhurried(figure, guessed["time"])] if len(seen.rows) >= drift.LEAST else []
+    drawn = [widen_time_axis(figure, guessed["time"])] if len(seen.rows) >= drift.LEAST else []
     return [text, *drawn, *figures]
 
 

@@ -6,13 +6,10 @@
 __all__ = ['service_state', 'up_light', 'speed_light', 'drift_light', 'quality_light', 'lights']
 
 # %% ../../nbs/api/dashboard/02_status.ipynb #a9c78b29
-import urllib.error
-import urllib.request
 from typing import Any
 
-import msgspec
-
 from ..audit.sample import WindowSample
+from ..client import Client, ClientError
 from .page import light
 from ..monitor import drift
 from ..monitor.report import Report
@@ -24,17 +21,16 @@ def service_state(
 ) -> dict[str, Any] | None:
     "Return the service's health and counters; None where it does not answer."
     found: dict[str, Any] = {}
-    for path in ("health", "metrics"):
-        request = urllib.request.Request(f"{url}/{path}", headers={"Accept": "application/json"})  # noqa: S310
-        try:
-            with urllib.request.urlopen(request, timeout=seconds) as reply:  # noqa: S310
-                found |= msgspec.json.decode(reply.read())
-        except urllib.error.HTTPError as error:
-            found |= {"status": f"HTTP {error.code}"} if path == "health" else {}
-            error.close()
-        except (OSError, msgspec.DecodeError):
+    try:
+        with Client(url, timeout=seconds) as client:
+            health, metrics = client.get("/health"), client.get("/metrics")
+    except ClientError:
+        return None
+    for reply in (health, metrics):
+        if reply.ok and not isinstance(reply.json, dict):
             return None
-    return found
+        found |= reply.json if reply.ok else {}
+    return found if health.ok else {**found, "status": f"HTTP {health.status}"}
 
 # %% ../../nbs/api/dashboard/02_status.ipynb #73649d45
 def up_light(state: dict[str, Any] | None, url: str) -> str:

@@ -73,7 +73,7 @@ def test_a_true_class_is_noted_and_changes_the_quality(visit, told):
     expect(page.get_by_text("Nobody has entered a true class")).to_be_visible()
     page.get_by_label("It really was").select_option(SCHEMA.classes[1])
     page.get_by_role("button", name="Note it").click()
-    expect(page.get_by_text(f"Noted: it was {SCHEMA.classes[1]}")).to_be_visible()
+    expect(page.get_by_text(f"Recorded: it was {SCHEMA.classes[1]}")).to_be_visible()
     expect(page.locator(".finding", has_text=re.compile("of 1 labelled answers? were right"))).to_be_visible()
 
 
