@@ -32,7 +32,8 @@ class Candidate:
     complexity: int  # rank from simple (1) to complicated; equal ranks are equally simple
     make: Callable[..., BaseEstimator] = field(repr=False)  # called with the parameters
     parameters: Mapping[str, object] = field(default_factory=dict)
-    most_rows: int = 1_000_000  # more than these it is not fitted on: its time or memory grows with their square
+    order: int = 1  # its time grows with the rows to this power
+    most_rows: int = 10_000_000  # it is not fitted on more
 
 # %% ../../nbs/api/train/01_candidates.ipynb #25326386
 def build(
@@ -98,9 +99,9 @@ CANDIDATES = (
     Candidate("qda_shrunk", "shrunken quadratic discriminant analysis", 6, QuadraticDiscriminantAnalysis,
               {"reg_param": 0.01}),
     Candidate("k_nearest", "15 nearest neighbours", 7, _scaled(NeighboursWithTies), {"n_neighbors": 15},
-              most_rows=10_000),
+              order=2, most_rows=10_000),
     Candidate("support_vector", "support vector machine", 8, _scaled(_support_vector), {"C": 10.0, "gamma": 0.1},
-              most_rows=10_000),
+              order=2, most_rows=10_000),
     Candidate("random_forest", "random forest", 9, RandomForestClassifier,
               {"n_estimators": 50, "min_samples_leaf": 3}),
     Candidate("boosted_trees", "histogram gradient boosting", 10, HistGradientBoostingClassifier,
