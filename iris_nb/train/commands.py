@@ -15,8 +15,8 @@ from typing import Any
 
 import click
 
-from ..bundle import champion, read_bundle, roll_back
-from ..config import home_folder
+from ..bundle import BundleError, champion, read_bundle, roll_back
+from ..config import home_folder, setting
 from .runner import RunError, check_parameters, execute
 
 # %% ../../nbs/api/train/11_commands.ipynb #eba6400e
@@ -24,7 +24,7 @@ PIPELINE = Path(__file__).parents[2] / "nbs" / "pipeline" if "__file__" in globa
 
 
 def pipeline_notebook(name: str) -> Path:
-    "A notebook of the pipeline; raises `RunError` outside a clone of the repository."
+    "Return a notebook of the pipeline; raises `RunError` outside a clone of the repository."
     if not (path := PIPELINE / name).is_file():
         raise RunError(f"There is no {path}: the pipeline's notebooks come with a clone of the repository.")
     return path
@@ -34,17 +34,17 @@ REFUSED = 3  # exit code where the gate says no
 
 
 def _print_verdict(tags: Mapping[str, str]) -> int:  # the exit code
-    "Print the verdict of a run."
+    "Print the verdict of a run, and return the exit code."
     click.echo(f"\n{tags.get('verdict', 'The notebook ended without a verdict.')}")
     return 0 if tags.get("alias") == "champion" else REFUSED
 
 # %% ../../nbs/api/train/11_commands.ipynb #3319c9c5
 def run_notebook(name: str, given: Mapping[str, Any], texts: Mapping[str, str]) -> int:  # the exit code
-    "Execute a notebook of the pipeline with a progress bar, and print how it ended."
+    "Execute a notebook of the pipeline with a progress bar, and print its notes and how it ended."
     notebook = pipeline_notebook(name)
     values = check_parameters(notebook, given, texts)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as on Ctrl-C, with the run closed
-    done = execute(notebook, values, home_folder())
+    done = execute(notebook, values, home_folder(), say=lambda note: click.echo(f"\n{note}"))
     code = _print_verdict(done.tags)
     click.echo(f"\nThe executed notebook is {done.notebook}.")
     return code
@@ -76,20 +76,43 @@ def train(texts: tuple[tuple[str, str], ...], quick: bool, unless_champion: bool
 @click.option("-n", "most", type=click.IntRange(min=1), default=20, show_default=True, help="How many.")
 def runs(most: int) -> None:
     "List the latest runs, newest first."
+    if not _has_runs():
+        click.echo("No runs yet: `iris-nb train` makes the first.")
+        return
     from iris_nb.train.tracking import connect
     from iris_nb.train.tracking import runs as latest_runs
 
-    found = latest_runs(connect(home_folder()), most)
-    if not found:
-        click.echo("No runs yet: `iris-nb train` makes the first.")
-    for run in found:
+    for run in latest_runs(connect(home_folder()), most):
         when = f"{datetime.fromtimestamp(run.started / 1000, UTC):%Y-%m-%d %H:%M}"
         loss = f"log loss {run.metrics['log_loss']:.4f}" if "log_loss" in run.metrics else ""
         version = f"version {run.version}" if run.version else ""
         took = f"{run.seconds:.0f} s" if run.seconds is not None else ""
         click.echo(f"{when}  {run.name:8} {run.status:9} {took:>6}  {run.candidate:24} {loss:16} {version}".rstrip())
+        for why in run.excluded:
+            click.echo(f"    {why}")
+
+
+def _has_runs() -> bool:
+    "Return whether there is anything to ask; who only reads makes no database."
+    return bool(setting("MLFLOW_TRACKING_URI")) or (home_folder() / "mlflow.db").exists()
 
 # %% ../../nbs/api/train/11_commands.ipynb #4588e784
+def _check_version(version: str) -> None:
+    "Raise `RunError` or `TrackingError` where there is no such version."
+    if version and not version.isdecimal() and version not in ("champion", "challenger"):
+        raise RunError(f"VERSION is a number or `challenger`, got {version!r}. `iris-nb runs` lists the versions.")
+    if not _has_runs():
+        raise RunError("No model was registered yet: `iris-nb train` makes the first.")
+    if version:
+        from iris_nb.train.tracking import TrackingError, aliased_version, connect, run_of_version
+
+        tracker = connect(home_folder())
+        if version.isdecimal():
+            run_of_version(tracker, version)
+        elif not aliased_version(tracker, version):
+            raise TrackingError(f"There is no {version} in the registry. `iris-nb runs` lists the versions.")
+
+
 @click.command(epilog="""\b
 Examples:
   iris-nb promote
@@ -98,6 +121,7 @@ Examples:
 @click.argument("version", default="")
 def promote(version: str) -> None:
     "Make VERSION (a number or `challenger`; the newest by default) the champion, if the gate agrees."
+    _check_version(version)
     sys.exit(run_notebook("30_promote.ipynb", {"version": version}, {}))
 
 # %% ../../nbs/api/train/11_commands.ipynb #6b36cb79
@@ -106,10 +130,14 @@ def rollback() -> None:
     "Make the champion before this one the champion again."
     folder = roll_back(home_folder() / "bundles")
     click.echo(f"{folder.name} is the champion again.")
-    from iris_nb.train.tracking import run_of_version, set_alias
-    from iris_nb.train.tracking import connect
+    from iris_nb.train.tracking import TrackingError, connect, set_alias, version_of_run
 
-    version, tracker = read_bundle(folder).card.version, connect(home_folder())
-    run_of_version(tracker, version)  # raises where the registry has forgotten it
-    set_alias(tracker, "champion", version)
-    click.echo(f"The registry's alias champion points at version {version}.")
+    try:
+        tracker = connect(home_folder())
+        if version := version_of_run(tracker, read_bundle(folder).card.run_id):
+            set_alias(tracker, "champion", version)
+            click.echo(f"The registry's alias champion points at version {version}.")
+        else:
+            click.echo(f"The registry has no version that was made with {folder.name}; its aliases stay as they are.")
+    except (TrackingError, BundleError) as error:
+        click.echo(f"The registry's alias champion was not moved: {error}", err=True)

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['PILOT', 'proportion_interval', 'Folds', 'make_folds', 'cross_validate', 'row_log_losses', 'prior_log_losses',
            'rarest_recall', 'measures', 'fold_scores', 'standard_error', 'Estimate', 'estimate', 'compare_candidates',
-           'Selection', 'select', 'Plan', 'in_words', 'plan_candidates', 'Comparison', 'try_candidates']
+           'Selection', 'select', 'Plan', 'in_words', 'stratified_sample', 'plan_candidates', 'Comparison',
+           'try_candidates']
 
 # %% ../../nbs/api/train/03_evaluate.ipynb #61c56182
 import time
@@ -253,7 +254,7 @@ def _pilot(
     candidate: Candidate, X: NDArray[np.float64], y: NDArray[np.int64], random_state: int
 ) -> tuple[float, float]:  # seconds for one fold of the whole table, log loss
     "Return what a small sample tells about a candidate; an infinite loss where it can't be fitted on so few rows."
-    keep = _stratified(y, PILOT, random_state)
+    keep = np.random.default_rng(random_state).permutation(stratified_sample(y, PILOT, random_state))
     inside = np.arange(len(keep)) % 3 > 0
     train, test = keep[inside], keep[~inside]
     fastest, loss = np.inf, np.inf
@@ -266,12 +267,15 @@ def _pilot(
     return fastest * (len(y) / len(keep)) ** candidate.order, loss
 
 
-def _stratified(y: NDArray[np.int64], most: int, random_state: int) -> NDArray[np.intp]:
-    "Return the positions of at most `most` rows, in random order, with the classes in their shares."
-    rng = np.random.default_rng(random_state)
+def stratified_sample(
+    y: NDArray[np.int64],  # class positions
+    most: int,  # rows at most
+    random_state: int = 42,
+) -> NDArray[np.intp]:  # positions, ascending
+    "Return all rows where they are few, else a sample with the classes in their shares."
     if len(y) <= most:
-        return rng.permutation(len(y))
-    return np.asarray(train_test_split(np.arange(len(y)), train_size=most, random_state=random_state, stratify=y)[0])
+        return np.arange(len(y))
+    return np.sort(train_test_split(np.arange(len(y)), train_size=most, random_state=random_state, stratify=y)[0])
 
 # %% ../../nbs/api/train/03_evaluate.ipynb #3379fcce
 def plan_candidates(

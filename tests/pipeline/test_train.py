@@ -214,7 +214,7 @@ def test_a_faulty_table_is_refused_with_its_rows_and_nothing_is_registered(home,
     before = [run.version for run in runs(tracker)]
     done = call(home, "train", "--quick", "-p", "data", str(tmp_path / "table.csv"))
     assert done.returncode == 1
-    assert f"{SCHEMA.names[0]} is not a number from 1 to 15 cm in row 7." in done.stderr
+    assert f"{SCHEMA.names[0]} is not a number from 1 to 15 cm in line 9." in done.stderr
     assert "Traceback" not in done.stderr
     (latest, *others) = runs(tracker)
     assert latest.status == "FAILED"

@@ -29,7 +29,6 @@ from iris_nb.train.evaluate import (
     select,
     standard_error,
 )
-from iris_nb.train.gate import Facts, from_json, judge, to_json
 
 X, Y = arrays(load())
 LESSONS = Path(__file__).parents[2] / "nbs" / "api"
@@ -149,42 +148,3 @@ def test_prediction_sets_cover_what_they_promise_over_a_thousand_splits():
     counted = coverage(build(candidate("lda")), X, Y, splits=1000, random_state=7)
     assert counted["alpha"].tolist() == [0.05, 0.1, 0.2]
     assert counted["covered"].between(counted["low"], counted["high"]).all()
-
-
-def facts(**changes):
-    losses = np.random.default_rng(0).gamma(0.5, 0.1, 100).tolist()
-    return dataclasses.replace(Facts("m 1", 0.98, 0.01, 0.02, "data", "10 x 10 by 42", 1 / 9, losses), **changes)
-
-
-@pytest.mark.parametrize(
-    ("changes", "word"),
-    [
-        ({"accuracy": 0.5}, "right about 50.0%"),
-        ({"calibration_error": 0.2}, "off by 20.0%"),
-        ({"row_ms": 5.0}, "the budget is 1 ms"),
-        ({"parity": "3 of 10 rows get another class."}, "3 of 10 rows"),
-        ({"log_losses": [v + 0.05 for v in facts().log_losses]}, "worse beyond noise on the same folds"),
-        ({"log_losses": [3.0, 3.1] * 50, "folds": "other"}, "worse beyond noise on other folds"),
-    ],
-)
-def test_the_gate_refuses_with_the_reason(changes, word):
-    verdict = judge(facts(**changes), facts())
-    assert not verdict.passed
-    (against,) = [reason for reason in verdict.reasons if reason.startswith("Against: ")]
-    assert word in against
-
-
-def test_the_gate_names_a_change_of_the_data_and_lets_it_pass():
-    verdict = judge(facts(data_hash="other"), facts())
-    assert verdict.passed
-    assert "The training data is another as for m 1: other, not data." in verdict.reasons
-
-
-@pytest.mark.parametrize("nonsense", [None, 3, facts(log_losses=[]), facts(accuracy=None), facts(row_ms=float("nan"))])
-def test_the_gate_never_raises_and_refuses_what_makes_no_sense(nonsense):
-    assert not judge(nonsense, facts()).passed
-
-
-def test_the_same_model_again_passes():
-    assert judge(facts(), facts()).passed
-    assert judge(from_json(to_json(facts())), facts()).passed
