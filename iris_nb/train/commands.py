@@ -104,7 +104,8 @@ def _check_version(version: str) -> None:
     if not _has_runs():
         raise RunError("No model was registered yet: `iris-nb train` makes the first.")
     if version:
-        from iris_nb.train.tracking import TrackingError, aliased_version, connect, run_of_version
+        from iris_nb.train.mlflow_store import TrackingError
+        from iris_nb.train.tracking import aliased_version, connect, run_of_version
 
         tracker = connect(home_folder())
         if version.isdecimal():
@@ -130,7 +131,8 @@ def rollback() -> None:
     "Make the champion before this one the champion again."
     folder = roll_back(home_folder() / "bundles")
     click.echo(f"{folder.name} is the champion again.")
-    from iris_nb.train.tracking import TrackingError, connect, set_alias, version_of_run
+    from iris_nb.train.mlflow_store import TrackingError
+    from iris_nb.train.tracking import connect, set_alias, version_of_run
 
     try:
         tracker = connect(home_folder())

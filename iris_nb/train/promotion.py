@@ -44,8 +44,8 @@ def _facts_of_bundle(tracker: Tracker, bundle: Bundle) -> Facts | None:
     card, name = bundle.card, f"{bundle.card.name} {bundle.card.version}"
     if not {"accuracy", "log_loss", "calibration_error", "row_ms"} <= set(card.metrics):
         return None
-    return Facts(name, *(card.metrics[key] for key in ("accuracy", "calibration_error", "row_ms")),
-                 card.data_hash, "unknown", 1 / 9, [card.metrics["log_loss"]])
+    accuracy, error, row_ms = (card.metrics[key] for key in ("accuracy", "calibration_error", "row_ms"))
+    return Facts(name, accuracy, error, row_ms, card.data_hash, "unknown", 1 / 9, [card.metrics["log_loss"]])
 
 
 def reigning_champion(

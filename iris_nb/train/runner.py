@@ -153,7 +153,8 @@ def _run_error(error: Exception, notebook: Path, done: Path, cell_timeout: int) 
 
 def _close(tracker: "Tracker", run_id: str, done: Path, status: str) -> None:
     "Keep the notebook with its run, and close the run; after a failure, MLflow's errors don't hide the first."
-    from iris_nb.train.tracking import TrackingError, finish_run, save_artifact
+    from iris_nb.train.mlflow_store import TrackingError
+    from iris_nb.train.tracking import finish_run, save_artifact
 
     try:
         if done.is_file():
