@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from iris_nb.config import ADDRESS, is_address
+from iris_nb.config import ADDRESS, ConfigError, IrisError, home_folder, is_address
 from iris_nb.keys import Key
 
 
-class SettingsError(ValueError):
+class SettingsError(IrisError, ValueError):
     "The environment asks for something impossible; the message has one line for each fault."
 
 
@@ -71,6 +71,13 @@ def _host_names(text: str) -> tuple[str, ...]:
     return names
 
 
+def _home(text: str) -> Path:
+    try:
+        return home_folder(text)
+    except ConfigError as error:
+        raise ValueError(f"another folder. {error}") from error
+
+
 def _setting(default: Any, about: str, read: Callable[[str], Any] = str, secret: bool = False) -> Any:
     "Return a field that knows how its text is read and what it is for."
     return field(default=default, repr=not secret, metadata={"about": about, "read": read, "secret": secret})
@@ -96,7 +103,9 @@ def renamed(environ: Mapping[str, str] = os.environ) -> list[str]:
 class Settings:
     "All settings, each with its default."
 
-    home: Path = _setting(Path("var"), "folder of everything written at run time", Path)
+    home: Path = _setting(
+        Path("var"), "folder of everything written at run time; by default var in the repository", _home
+    )
     host: str = _setting("127.0.0.1", "address to listen on")
     port: int = _setting(8000, "port to listen on", _number(int, 1, 65535))
     workers: int = _setting(1, "processes that answer", _number(int, 1, 64))
@@ -152,7 +161,7 @@ class Settings:
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
         "Read every setting; raise SettingsError that names all faults at once."
-        found: dict[str, Any] = {}
+        found: dict[str, Any] = {"home": home_folder()}  # the same for every program, whatever folder it starts in
         faults = []
         for f in fields(cls):
             name = _name(f.name)

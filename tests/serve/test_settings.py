@@ -1,20 +1,27 @@
 """What can be set, and how a wrong setting is told."""
 
+from contextlib import chdir
 from dataclasses import fields
-from pathlib import Path
 
 import pytest
 
+from iris_nb.config import home_folder
 from iris_nb.keys import new_key
 from serve.settings import Settings, SettingsError, renamed
 
 
 def test_nothing_has_to_be_set():
     settings = Settings.from_env({})
-    assert settings == Settings()
+    assert settings == Settings(home=home_folder())
     assert (settings.host, settings.port, settings.workers, settings.audit_sync) == ("127.0.0.1", 8000, 1, "full")
-    assert settings.audit_url == "sqlite:///var/audit.db"
-    assert settings.bundles == Path("var/bundles")
+    assert settings.audit_url == f"sqlite:///{home_folder() / 'audit.db'}"
+    assert settings.bundles == home_folder() / "bundles"
+
+
+def test_the_home_is_the_same_from_whatever_folder_the_service_is_started(tmp_path):
+    with chdir(tmp_path):
+        assert Settings.from_env({}).home == home_folder()
+        assert Settings.from_env({"IRIS_HOME": "things"}).home == tmp_path / "things"
 
 
 def test_every_setting_can_be_set_and_says_what_it_is_for():
@@ -36,7 +43,7 @@ def test_every_setting_can_be_set_and_says_what_it_is_for():
 
 
 def test_an_empty_setting_is_one_that_is_not_set():
-    assert Settings.from_env({"IRIS_PORT": "", "IRIS_HOST": " "}) == Settings()
+    assert Settings.from_env({"IRIS_PORT": "", "IRIS_HOST": " "}) == Settings(home=home_folder())
 
 
 def test_all_faults_are_told_at_once():
