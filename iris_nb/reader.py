@@ -6,7 +6,7 @@
 __all__ = ['DELIMITERS', 'MAX_BYTES', 'TEXT', 'BLOCK', 'is_numeric', 'is_label', 'to_numbers', 'OddRecord', 'Chunk', 'CsvTable',
            'ParquetTable', 'Table', 'readable', 'open_table']
 
-# %% ../nbs/api/08b_reader.ipynb #108f593a
+# %% ../nbs/api/08b_reader.ipynb #fc678181
 import csv
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -24,10 +24,9 @@ import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
 from .records import Block, RecordCounter, TableError, recount, split_header, split_records, utf8_pieces
-from .schema import NUMBER, parse_number
+from .schema import BLANKS, NUMBER, parse_number
 
-# %% ../nbs/api/08b_reader.ipynb #366254a8
-_BLANKS = " \t\r\n"
+# %% ../nbs/api/08b_reader.ipynb #21afcffd
 _TYPES = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
 
 
@@ -55,10 +54,12 @@ def to_numbers(
         column = pc.cast(column, pa.string())  # a cast to float64 would not round correctly
     if pa.types.is_string(column.type):
         column = _only_numbers(column, decimal)
-    cast = pc.fill_null(pc.cast(column, pa.float64(), safe=False), float("nan"))
-    found = np.array(np.from_dlpack(cast), dtype=np.float64)
-    found[np.isinf(found)] = np.nan
-    return found
+    cast = pc.cast(column, pa.float64(), safe=False)
+    if cast.null_count:
+        cast = pc.fill_null(cast, float("nan"))
+    found: NDArray[np.float64] = np.from_dlpack(cast)  # without a copy
+    is_infinite = np.isinf(found)
+    return np.where(is_infinite, np.nan, found) if is_infinite.any() else found
 
 
 def _only_numbers(column: pa.Array, decimal: str) -> pa.Array:
@@ -69,12 +70,11 @@ def _only_numbers(column: pa.Array, decimal: str) -> pa.Array:
         column = pc.replace_substring(column, decimal, ".")
     is_number = pc.match_substring_regex(column, rf"\A{NUMBER}\z")
     if not pc.all(is_number, skip_nulls=False).as_py():
-        column = pc.if_else(is_number, column, none)
-    if pc.any(pc.match_substring_regex(column, f"[{_BLANKS}]")).as_py():
-        column = pc.ascii_trim(column, _BLANKS)
+        column = pc.ascii_trim(column, BLANKS)
+        column = pc.if_else(pc.match_substring_regex(column, rf"\A{NUMBER}\z"), column, none)
     return column
 
-# %% ../nbs/api/08b_reader.ipynb #3b511b65
+# %% ../nbs/api/08b_reader.ipynb #13a20099
 @dataclass(frozen=True)
 class OddRecord:
     "A record with too many or too few cells."
@@ -128,7 +128,7 @@ class Chunk:
         "Return the named columns as numbers, NaN where there is none."
         return [to_numbers(self.batch.column(name), self.decimal) for name in names]
 
-# %% ../nbs/api/08b_reader.ipynb #9f99cd03
+# %% ../nbs/api/08b_reader.ipynb #41c5fee7
 DELIMITERS = ",;\t|"
 
 
@@ -181,7 +181,7 @@ def _read_header(path: Path, header: str, needed: Sequence[str]) -> tuple[str, l
     _check_names(path, found[best], needed)
     return best, found[best]
 
-# %% ../nbs/api/08b_reader.ipynb #cc249fa2
+# %% ../nbs/api/08b_reader.ipynb #03434ead
 class CsvTable:
     "A CSV file that is read in blocks."
     unit = "line"
@@ -259,7 +259,7 @@ def _decimal_sign(
 
     return "," if some(",") and not some("[.]") else "."
 
-# %% ../nbs/api/08b_reader.ipynb #2699ed4e
+# %% ../nbs/api/08b_reader.ipynb #b23d2807
 MAX_BYTES = 1 << 26  # of a chunk, and of a row
 
 
@@ -354,7 +354,7 @@ class ParquetTable:
         if rows != self.rows:
             raise TableError(f"{self.path} promises {self.rows:,} rows, but {rows:,} were read; nothing was written.")
 
-# %% ../nbs/api/08b_reader.ipynb #fe51dbd0
+# %% ../nbs/api/08b_reader.ipynb #8cf443f7
 TEXT = (".csv", ".tsv", ".txt", ".data")
 
 
