@@ -6,7 +6,7 @@
 __all__ = ['DELIMITERS', 'MAX_BYTES', 'TEXT', 'BLOCK', 'is_numeric', 'is_label', 'to_numbers', 'OddRecord', 'Chunk', 'CsvTable',
            'ParquetTable', 'Table', 'readable', 'open_table']
 
-# %% ../nbs/api/08b_reader.ipynb #fc678181
+# %% ../nbs/api/08b_reader.ipynb #e326cb77
 import csv
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from .records import Block, RecordCounter, TableError, recount, split_header, split_records, utf8_pieces
 from .schema import BLANKS, NUMBER, parse_number
 
-# %% ../nbs/api/08b_reader.ipynb #21afcffd
+# %% ../nbs/api/08b_reader.ipynb #a0b63990
 _TYPES = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
 
 
@@ -57,7 +57,7 @@ def to_numbers(
     cast = pc.cast(column, pa.float64(), safe=False)
     if cast.null_count:
         cast = pc.fill_null(cast, float("nan"))
-    found: NDArray[np.float64] = np.from_dlpack(cast)  # without a copy
+    found = np.asarray(np.from_dlpack(cast), dtype=np.float64)  # without a copy
     is_infinite = np.isinf(found)
     return np.where(is_infinite, np.nan, found) if is_infinite.any() else found
 
@@ -74,7 +74,7 @@ def _only_numbers(column: pa.Array, decimal: str) -> pa.Array:
         column = pc.if_else(pc.match_substring_regex(column, rf"\A{NUMBER}\z"), column, none)
     return column
 
-# %% ../nbs/api/08b_reader.ipynb #13a20099
+# %% ../nbs/api/08b_reader.ipynb #32592ac5
 @dataclass(frozen=True)
 class OddRecord:
     "A record with too many or too few cells."
@@ -128,7 +128,7 @@ class Chunk:
         "Return the named columns as numbers, NaN where there is none."
         return [to_numbers(self.batch.column(name), self.decimal) for name in names]
 
-# %% ../nbs/api/08b_reader.ipynb #41c5fee7
+# %% ../nbs/api/08b_reader.ipynb #f7de0cb4
 DELIMITERS = ",;\t|"
 
 
@@ -181,7 +181,7 @@ def _read_header(path: Path, header: str, needed: Sequence[str]) -> tuple[str, l
     _check_names(path, found[best], needed)
     return best, found[best]
 
-# %% ../nbs/api/08b_reader.ipynb #03434ead
+# %% ../nbs/api/08b_reader.ipynb #a65860ed
 class CsvTable:
     "A CSV file that is read in blocks."
     unit = "line"
@@ -259,7 +259,7 @@ def _decimal_sign(
 
     return "," if some(",") and not some("[.]") else "."
 
-# %% ../nbs/api/08b_reader.ipynb #b23d2807
+# %% ../nbs/api/08b_reader.ipynb #ca5543ca
 MAX_BYTES = 1 << 26  # of a chunk, and of a row
 
 
@@ -354,7 +354,7 @@ class ParquetTable:
         if rows != self.rows:
             raise TableError(f"{self.path} promises {self.rows:,} rows, but {rows:,} were read; nothing was written.")
 
-# %% ../nbs/api/08b_reader.ipynb #8cf443f7
+# %% ../nbs/api/08b_reader.ipynb #de4b9922
 TEXT = (".csv", ".tsv", ".txt", ".data")
 
 
