@@ -173,9 +173,9 @@ def check_serving(tool: Tool) -> str:
 
 
 def check_watch(tool: Tool) -> str:
-    "Without a champion it says so in a sentence; it has no page and no server."
+    "Without a log it says so in a sentence; it has no page and no server."
     done = tool.inside("watch", "with-secrets", "iris-nb", "watch", check=False)
-    demand(done.returncode == 1 and b"champion" in done.stderr, f"it does not say that there is no champion: {done}")
+    demand(done.returncode == 3 and b"There is no audit log" in done.stderr, f"it does not say what it lacks: {done}")
     demand(b"Traceback" not in done.stderr, f"it ended with a trace: {done.stderr.decode()[-2000:]}")
     code = "import importlib.metadata as m; print(*{d.metadata['Name'].lower() for d in m.distributions()})"
     inside = set(tool.inside("watch", "python", "-c", code).stdout.decode().split())
