@@ -54,9 +54,10 @@ lab: $(READY) ## Open the notebooks in JupyterLab.
 	@exec jupyter lab --LabApp.default_url=/lab/tree/nbs/start.ipynb
 
 test: $(READY) lint ## The proof: lint, every lesson cell, every test (TESTS=… goes to pytest).
+	@# Two processes share the cores: a library that starts a thread for each core in both only makes them wait.
 	@echo "Running the lesson cells of every notebook…"
-	@nbdev-test --n-workers 2
-	@python -m pytest --numprocesses auto --dist loadfile $(TESTS)
+	@OMP_NUM_THREADS=1 nbdev-test --n-workers 2
+	@OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist loadfile $(TESTS)
 
 test-long: $(READY) ## The tests that take minutes each: load, replacement and kills, many times over.
 	@IRIS_LONG_TESTS=1 python -m pytest -m long

@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from iris_nb.bundle import Card, point_champion, write_bundle
 from iris_nb.table import SCHEMA
 
-pytest_plugins = ["tests.browsing", "tests.databases"]
+pytest_plugins = ["tests.browsing", "tests.databases", "tests.training"]
 # Started in the background by a script, or by nohup, Python ignores Ctrl-C, and so would every program started here.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

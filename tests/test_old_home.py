@@ -11,7 +11,6 @@ import json
 import os
 import sqlite3
 import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
@@ -21,21 +20,11 @@ from litestar.testing import TestClient
 from iris_nb.table import SCHEMA
 from serve.app import create_app
 from serve.settings import Settings
+from tests.training import PROGRAM, relocate
 
 ARCHIVE = Path(__file__).parent / "fixtures" / "first_home.tar.xz"
-PROGRAM = Path(sys.executable).parent / "iris-nb"
 HEAD = "78:126b0477eaa5df350580165d05cff548b228bcd3aae36e9214058306731a7c61"
 CORRECTED = "01a211c8-e379-7406-b1b3-6f926e100000"  # its true class was noted as versicolor, then as setosa
-
-
-def relocate(database: Path, old: str, new: str) -> None:
-    "Replace one folder by another in every text of a SQLite database."
-    with sqlite3.connect(database) as connection:
-        for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-            for _, column, kind, *_ in connection.execute(f'PRAGMA table_info("{table}")').fetchall():
-                if "CHAR" in kind.upper() or "TEXT" in kind.upper():
-                    connection.execute(f'UPDATE "{table}" SET "{column}" = replace("{column}", ?, ?)', (old, new))
-    connection.close()
 
 
 @pytest.fixture

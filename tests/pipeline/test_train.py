@@ -1,8 +1,5 @@
 """The pipeline from the table to the champion, on a small setting, as the command line runs it."""
 
-import json
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,11 +13,8 @@ from iris_nb.bundle import champion, read_bundle
 from iris_nb.predict.predictor import Predictor
 from iris_nb.table import SCHEMA
 from iris_nb.train.data import arrays, data_hash, load
-from iris_nb.train.gate import from_json
 from iris_nb.train.tracking import aliased_version, connect, load_artifact, run_of_version, run_tags, runs
-
-ROOT = Path(__file__).parents[2]
-PROGRAM = Path(sys.executable).parent / "iris-nb"
+from tests.training import call
 
 # MLflow 3.17 asks SQLAlchemy 2.1 for a way of loading that it deprecates.
 pytestmark = [
@@ -29,30 +23,9 @@ pytestmark = [
 ]
 
 
-def call(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    environ = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW")} | {"IRIS_HOME": str(home)}
-    return subprocess.run([PROGRAM, *words], cwd=ROOT, env=environ, capture_output=True, text=True)
-
-
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    return tmp_path_factory.mktemp("home")
-
-
-@pytest.fixture(scope="module")
-def trained(home):
-    "A home with a champion, and what the command said."
-    done = call(home, "train", "--quick")
-    assert done.returncode == 0, done.stderr
-    return done
-
-
-@pytest.fixture(scope="module")
-def refused(home, trained):
-    "A second training, of the reference design's model, which the gate does not let through."
-    done = call(home, "train", "--quick", "-p", "candidates", "logistic_regression")
-    assert done.returncode == 3, done.stderr
-    return done
+def home(copy_trained, tmp_path_factory):
+    return copy_trained(tmp_path_factory.mktemp("train") / "home")
 
 
 @pytest.fixture
@@ -61,12 +34,13 @@ def tracker(home):
 
 
 @pytest.fixture
-def first(tracker, trained):
+def first(tracker):
     "The run of the first training."
     return run_of_version(tracker, "1")
 
 
-def test_training_shows_a_bar_and_ends_with_the_verdict(trained):
+def test_training_shows_a_bar_and_ends_with_the_verdict(training):
+    _, trained = training
     assert "100%" in trained.stderr
     assert "The gate agrees." in trained.stdout
     assert "There is no champion to compare it with." in trained.stdout
@@ -161,53 +135,13 @@ def test_the_registered_model_is_asked_with_a_frame_and_answers_with_names(home,
     assert np.allclose(answers, expected, atol=1e-12)
 
 
-def test_there_is_nothing_to_do_where_there_is_a_champion(home, trained):
+def test_there_is_nothing_to_do_where_there_is_a_champion(home):
     again = call(home, "train", "--unless-champion")
     assert again.returncode == 0
     assert again.stdout == f"{SCHEMA.name}_lda-1 is the champion; nothing to do.\n"
 
 
-def test_the_gate_refuses_a_worse_model_and_everything_stays_as_it_was(home, tracker, refused):
-    assert "The gate refuses." in refused.stdout
-    assert "worse beyond noise on the same folds" in refused.stdout
-    assert aliased_version(tracker, "champion") == "1"
-    assert aliased_version(tracker, "challenger") == "2"
-    assert champion(home / "bundles").name == f"{SCHEMA.name}_lda-1"
-    assert (home / "bundles" / f"{SCHEMA.name}_logistic_regression-2").is_dir()
-
-
-def test_a_refused_model_is_refused_again_when_it_is_to_be_promoted(home, tracker, refused):
-    done = call(home, "promote", "challenger")
-    assert done.returncode == 3
-    assert "The gate refuses." in done.stdout
-    assert aliased_version(tracker, "champion") == "1"
-
-
-def test_a_version_is_fetched_from_the_registry_promoted_and_rolled_back(home, tracker, refused):
-    bundles = home / "bundles"
-    lax = from_json(load_artifact(tracker, run_of_version(tracker, "1"), "facts.json"))
-    tracker.client.log_text(run_of_version(tracker, "2"), json.dumps({**vars(lax), "name": "as good"}), "facts.json")
-    shutil.rmtree(bundles / f"{SCHEMA.name}_logistic_regression-2")
-    done = call(home, "promote", "2")
-    assert done.returncode == 0, done.stderr + done.stdout
-    assert champion(bundles).name == f"{SCHEMA.name}_logistic_regression-2"
-    assert aliased_version(tracker, "champion") == "2"
-    assert aliased_version(tracker, "challenger") == ""
-    back = call(home, "rollback")
-    assert back.returncode == 0, back.stderr
-    assert champion(bundles).name == f"{SCHEMA.name}_lda-1"
-    assert aliased_version(tracker, "champion") == "1"
-    assert call(home, "rollback").returncode == 1
-
-
-def test_the_list_of_runs_tells_what_happened(home, refused):
-    said = call(home, "runs").stdout
-    assert "FINISHED" in said
-    assert "logistic_regression" in said
-    assert "version 1" in said
-
-
-def test_a_faulty_table_is_refused_with_its_rows_and_nothing_is_registered(home, tracker, trained, tmp_path):
+def test_a_faulty_table_is_refused_with_its_rows_and_nothing_is_registered(home, tracker, tmp_path):
     table = load()
     table.loc[7, SCHEMA.names[0]] = 99
     table.to_csv(tmp_path / "table.csv", index=False)
@@ -221,7 +155,7 @@ def test_a_faulty_table_is_refused_with_its_rows_and_nothing_is_registered(home,
     assert [run.version for run in others] == before
 
 
-def test_a_misspelt_parameter_starts_nothing(home, tracker, trained):
+def test_a_misspelt_parameter_starts_nothing(home, tracker):
     before = len(runs(tracker))
     done = call(home, "train", "-p", "repaets", "2")
     assert done.returncode == 1
@@ -229,11 +163,11 @@ def test_a_misspelt_parameter_starts_nothing(home, tracker, trained):
     assert len(runs(tracker)) == before
 
 
-def test_no_process_is_left_behind(home, trained):
+def test_no_process_is_left_behind(trained_home):
     left = []
     for entry in Path("/proc").iterdir():
         try:
-            if entry.name.isdecimal() and f"IRIS_HOME={home}".encode() in (entry / "environ").read_bytes():
+            if entry.name.isdecimal() and f"IRIS_HOME={trained_home}".encode() in (entry / "environ").read_bytes():
                 left.append((entry / "cmdline").read_bytes())
         except OSError:
             continue

@@ -1,10 +1,9 @@
 """The same rows, asked everywhere: the notebook that trained, the library, the service, MLflow."""
 
 import json
-import os
+import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +15,6 @@ from iris_nb.table import SCHEMA
 from serve.app import create_app
 from serve.settings import Settings
 
-ROOT = Path(__file__).parents[2]
-
 #: A program of its own: MLflow warns of things in MLflow.
 PYFUNC = """
 import json, sys, mlflow, pandas
@@ -28,11 +25,8 @@ print(model.predict(pandas.DataFrame(json.loads(sys.argv[3]))).to_json(orient="r
 
 
 @pytest.mark.slow
-def test_a_trained_model_gives_the_same_answers_everywhere(tmp_path):
-    environ = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW")} | {"IRIS_HOME": str(tmp_path)}
-    command = [str(Path(sys.executable).parent / "iris-nb"), "train", "--quick"]
-    subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, check=True)
-
+def test_a_trained_model_gives_the_same_answers_everywhere(trained_home, tmp_path):
+    shutil.copytree(trained_home / "bundles", tmp_path / "bundles")
     library = Predictor.load(champion(tmp_path / "bundles"))
     X, from_notebook = library.bundle.golden
     rows = [dict(zip(SCHEMA.names, row, strict=True)) for row in X.tolist()]
@@ -40,7 +34,7 @@ def test_a_trained_model_gives_the_same_answers_everywhere(tmp_path):
     with TestClient(create_app(Settings(home=tmp_path, log_level="warning"))) as client:
         answers["/predict"] = [client.post("/predict", json=row).json()["probabilities"][0] for row in rows]
         answers["/predict/batch"] = client.post("/predict/batch", json={"samples": rows}).json()["probabilities"]
-    words = [f"sqlite:///{tmp_path}/mlflow.db", f"models:/{SCHEMA.name}@champion", json.dumps(rows)]
+    words = [f"sqlite:///{trained_home}/mlflow.db", f"models:/{SCHEMA.name}@champion", json.dumps(rows)]
     told = subprocess.run([sys.executable, "-c", PYFUNC, *words], capture_output=True, text=True, check=True)
     answers["mlflow"] = [[found[c] for c in SCHEMA.classes] for found in json.loads(told.stdout.splitlines()[-1])]
 
