@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 from iris_nb.bundle import BundleError
@@ -159,3 +160,39 @@ def test_the_version_is_the_packages():
     about.read(ROOT / "settings.ini")
     assert iris_nb.__version__ == about["DEFAULT"]["version"]
     assert CliRunner().invoke(cli, ["--version"]).output.strip().endswith(iris_nb.__version__)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("runs", "-n", "-3"),
+        ("audit", "prune", "--older-than", "99999999", "--yes"),
+        ("simulate", "--past", "-5"),
+        ("simulate", "--rate", "-1"),
+        ("simulate", "--labels", "3"),
+        ("simulate", "--seed", "-1"),
+        ("simulate", "--url", "localhost:8000"),
+        ("simulate", "--url", "http://localhost:port"),
+    ],
+    ids=" ".join,
+)
+def test_a_number_or_address_that_makes_no_sense_is_refused(champion_home, words):
+    done = CliRunner().invoke(cli, list(words))
+    assert done.exit_code == 2, done.output
+    assert "Invalid value for" in done.output
+    assert not (champion_home / "audit.db").exists()
+
+
+@pytest.mark.parametrize("verb", ["runs", "rollback", "watch"])
+def test_a_home_that_is_a_file_is_named(tmp_path, monkeypatch, capsys, verb):
+    (tmp_path / "notes.txt").write_text("no folder")
+    monkeypatch.setenv("IRIS_HOME", str(tmp_path / "notes.txt"))
+    with pytest.raises(SystemExit) as end:
+        main(lambda **options: cli([verb], **options))
+    assert end.value.code == (3 if verb == "watch" else 1)  # 1 would be an alarm
+    assert f": {tmp_path}/notes.txt" in capsys.readouterr().err
+
+
+def test_a_shell_can_complete_the_verbs():
+    found = ShellComplete(cli, {}, "iris-nb", "_IRIS_NB_COMPLETE").get_completions([], "tr")
+    assert [item.value for item in found] == ["train"]

@@ -8,7 +8,7 @@ from threading import Thread
 
 import pytest
 
-from iris_nb.client import Client, ClientError, is_up
+from iris_nb.client import Client, ClientError, Reply, is_up
 
 
 class Server(BaseHTTPRequestHandler):
@@ -79,3 +79,8 @@ def test_an_address_that_is_none_is_a_sentence(wrong, monkeypatch):
     monkeypatch.setenv("IRIS_URL", "not an address")
     with pytest.raises(ClientError, match="is no address of a service"):
         Client(wrong)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]"])
+def test_what_is_no_problem_report_gives_the_status_as_its_reason(body):
+    assert Reply(502, body).reason == "The service answered 502."

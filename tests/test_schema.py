@@ -104,3 +104,8 @@ def test_everything_that_is_wrong_is_said_at_once():
     with pytest.raises(ValueError, match="can't be called") as caught:
         declared(feature="time", row="", name="a b", classes=("a",))
     assert str(caught.value).count(";") >= 3
+
+
+def test_a_declaration_needs_a_feature():
+    with pytest.raises(ValueError, match="it has no features"):
+        Schema("people", "person", (), "team", ("red", "blue"))

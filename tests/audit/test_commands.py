@@ -73,3 +73,12 @@ def test_an_export_replaces_a_file_only_when_told_to(here, tmp_path):
     assert "already" in done.output
     assert run("export", str(target), "--overwrite").exit_code == 0
     assert len(target.read_text().splitlines()) == 11
+
+
+def test_a_log_that_is_not_there_is_one_sentence_and_pruning_asks_first(champion_home):
+    done = CliRunner().invoke(audit, ["verify"])
+    assert (done.exit_code, "There is no log at" in done.output) == (1, True)
+    Path(champion_home / "audit.db").touch()
+    done = CliRunner().invoke(audit, ["prune", "--older-than", "1"], input="n\n")
+    assert "for good?" in done.output
+    assert (champion_home / "audit.db").stat().st_size == 0

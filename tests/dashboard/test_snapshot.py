@@ -10,6 +10,7 @@ from iris_nb.audit.log import AuditError, AuditLog, Entry
 from iris_nb.bundle import champion
 from iris_nb.dashboard import prediction, snapshot, status, traffic
 from iris_nb.dashboard.page import View
+from iris_nb.dashboard.snapshot import row_of
 from iris_nb.monitor.assess import assess
 from iris_nb.predict.predictor import Predictor
 from iris_nb.table import SCHEMA
@@ -136,3 +137,7 @@ def test_what_a_caller_sent_is_never_html(predictor):
 def test_a_service_that_does_not_answer_is_said_to_be_down():
     assert status.service_state("http://127.0.0.1:9") is None
     assert "alarm" in status.up_light(None, "http://127.0.0.1:9")
+
+
+def test_no_id_is_no_row_and_opens_no_log(tmp_path):
+    assert row_of(f"sqlite:///{tmp_path / 'nowhere.db'}", "") is None

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from iris_nb.audit.log import AuditLog, Entry
 from iris_nb.bundle import champion
+from iris_nb.cli import cli
 from iris_nb.monitor.report import ORDER
 from iris_nb.monitor.watch import CODES, watch
 from iris_nb.predict.predictor import Predictor
@@ -88,3 +89,10 @@ def test_the_watch_needs_neither_widgets_nor_figures_nor_a_page(watched, tmp_pat
     done = subprocess.run([sys.executable, "-c", WITHOUT_A_PAGE], env=environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0].endswith(": good")
+
+
+def test_the_watch_judges_what_was_simulated_and_leaves_its_report(champion_home):
+    CliRunner().invoke(cli, ["simulate", "--past", "60", "--rate", "0.1", "--seed", "1"])
+    done = CliRunner().invoke(watch, [])
+    assert done.exit_code in (0, 1)
+    assert (champion_home / "watch.json").is_file()

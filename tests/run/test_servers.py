@@ -3,7 +3,11 @@
 import json
 from pathlib import Path
 
+import pytest
+from click.testing import CliRunner
 from voila.execute import VoilaExecutor
+
+from iris_nb.run.servers import dashboard, exposure, notebook_folder, voila_command
 
 ROOT = Path(__file__).parents[2]
 
@@ -12,3 +16,20 @@ def test_a_cell_of_the_dashboard_has_a_limit_and_every_option_of_its_executor_ex
     said = json.loads((ROOT / "nbs/dashboard/voila.json").read_text())["VoilaExecutor"]
     assert said["timeout"] > 0
     assert set(said) <= set(VoilaExecutor.class_trait_names(config=True))
+
+
+def test_the_page_is_looked_for_in_the_clone_and_opened_where_it_is_said(tmp_path, monkeypatch):
+    command = voila_command(tmp_path, {"IRIS_DASHBOARD_HOST": "0.0.0.0"})
+    assert "--Voila.ip=0.0.0.0" in command
+    assert "IRIS_DASHBOARD_TOKEN" in exposure({"IRIS_DASHBOARD_HOST": "0.0.0.0"})
+    monkeypatch.setattr("iris_nb.run.servers.iris_nb.__file__", str(tmp_path / "iris_nb" / "__init__.py"))
+    with pytest.raises(Exception, match="start this in a clone"):
+        notebook_folder(tmp_path)
+
+
+def test_the_page_takes_the_place_of_the_command(monkeypatch):
+    called = []
+    monkeypatch.setattr("os.execve", lambda *words: called.append(words))
+    monkeypatch.delenv("IRIS_DASHBOARD_HOST", raising=False)
+    assert CliRunner().invoke(dashboard, []).output == ""
+    assert called[0][1][1:3] == ["-m", "iris_nb.run.page_server"]
