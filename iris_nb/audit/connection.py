@@ -70,43 +70,50 @@ class FileGuard:
     "Notice that the files of a SQLite log are not the ones that were opened."
 
     def __init__(self, path: Path) -> None:
-        self.path, self._wal_path = path, f"{path}-wal"
-        self._file: tuple[int, int] | None = None
-        self._wal: tuple[int, int, int] | None = None  # device, inode and size after the last commit
+        self.path, self._name, self._wal_name = path, str(path), f"{path}-wal"
+        self._file: tuple[int, int] | None = None  # device and inode number
+        self._wal: os.stat_result | None = None  # as it was when it was last looked at
         self._fault, self._moved, self.rescuable = "", False, False
 
     def check(self) -> None:
         "Raise `AuditReplaced` where a file is gone, was cut short or is another one."
         if self._fault:
             raise AuditReplaced(self._fault)
-        found = _stat(self.path)
-        self._file = self._file or (found and found[:2])
-        if not found or found[:2] != self._file:
-            self._refuse_file(found)
-        self._moved = self.rescuable = False
+        found = _stat(self._name)
+        identity = (found.st_dev, found.st_ino) if found else None
+        if identity != self._file or not found:
+            if self._file or not found:
+                self._refuse_file(found is not None)
+            self._file = identity
+        if self._moved:
+            self._moved = self.rescuable = False
 
     def check_wal(self, connection: Any) -> None:
         "Raise `AuditReplaced` where an open connection's write-ahead log is gone, was cut short or is another one."
-        known, found = self._wal, _stat(self._wal_path)
-        if not known or found == known or (found and found[:2] == known[:2] and found[2] >= min(known[2], _WAL_LIMIT)):
-            return  # it grew, or SQLite itself shortened it
-        if found and found[:2] == known[:2] and not found[2] and _all_checkpointed(connection):
+        known, found = self._wal, _stat(self._wal_name)
+        if not known:
+            return
+        same = found and found.st_ino == known.st_ino and found.st_dev == known.st_dev
+        if found and same and (found.st_size >= known.st_size or found.st_size >= _WAL_LIMIT):
+            self._wal = found  # it grew, or SQLite itself shortened it
+            return
+        if found and same and not found.st_size and _all_checkpointed(connection):
             return
         self.rescuable = found is None
-        done = "was removed" if not found else "was replaced" if found[:2] != known[:2] else "was cut short"
+        done = "was removed" if not found else "was cut short" if same else "was replaced"
         advice = "stop it, run `iris-nb audit verify`, put a backup in place where that fails, and " if found else ""
-        self._fault = f"The write-ahead log {self._wal_path} {done} while the service had it open: {advice}restart it."
+        self._fault = f"The write-ahead log {self._wal_name} {done} while the service had it open: {advice}restart it."
         raise AuditReplaced(self._fault)
 
     def committed(self) -> None:
-        "Remember the write-ahead log as a commit has left it."
-        self._wal = _stat(self._wal_path)
+        "Remember the write-ahead log that the first commit of a connection has left."
+        self._wal = self._wal or _stat(self._wal_name)
 
     def disconnected(self) -> None:
         "Expect no write-ahead log: SQLite removes it together with the last connection."
         self._wal = None
 
-    def _refuse_file(self, found: tuple[int, int, int] | None) -> None:
+    def _refuse_file(self, found: bool) -> None:
         self._moved = self.rescuable = self._moved or bool(self._file and _open_links(self._file))
         if found:
             self._fault = f"Another file took the place of {self.path} while the audit log was open: see that the right"
@@ -120,12 +127,11 @@ class FileGuard:
         )
 
 
-def _stat(path: str | Path) -> tuple[int, int, int] | None:
+def _stat(path: str) -> os.stat_result | None:
     try:
-        found = os.stat(path)  # noqa: PTH116 - a third of the price, for every commit
+        return os.stat(path)  # noqa: PTH116 - a third of the price, for every commit
     except FileNotFoundError:
         return None
-    return found.st_dev, found.st_ino, found.st_size
 
 
 def _all_checkpointed(connection: Any) -> bool:
@@ -208,7 +214,9 @@ class WriterConnection:
 
     def __init__(self, engine: Engine, timeout: float, guard: FileGuard | None = None) -> None:
         self._engine, self._timeout, self._guard = engine, timeout, guard
+        self._sqlite = engine.dialect.name == "sqlite"
         self._raw: PoolProxiedConnection | None = None
+        self._driver: Any = None  # the driver's own connection within it
         self._cursor: Any = None
 
     def begin(self) -> Any:
@@ -217,14 +225,16 @@ class WriterConnection:
             try:
                 self._guard.check()
                 if self._raw:
-                    self._guard.check_wal(self._raw.driver_connection)
+                    self._guard.check_wal(self._driver)
             except AuditReplaced:
                 self._let_go(self._guard)
                 raise
-        fresh, self._raw = self._raw is None, self._raw or self._engine.raw_connection()
-        self._cursor = cursor = self._raw.cursor()
-        if self._engine.dialect.name != "sqlite":
-            cursor.execute(_BEGIN_EXCLUSIVE[self._engine.dialect.name])
+        if fresh := self._raw is None:
+            self._raw = self._engine.raw_connection()
+            self._driver = self._raw.driver_connection
+        self._cursor = cursor = self._driver.cursor()
+        if not self._sqlite:
+            cursor.execute(_BEGIN_EXCLUSIVE["postgresql"])
             return cursor
         if fresh:
             cursor.execute("PRAGMA busy_timeout = 0")
@@ -233,15 +243,14 @@ class WriterConnection:
 
     def commit(self) -> None:
         "Commit; what was written is durable on return."
-        assert self._raw is not None
-        self._raw.commit()
+        self._driver.commit()
         self._cursor.close()
         if self._guard:
             self._guard.committed()
 
     def discard(self) -> None:
         "Undo what was not committed, and close the connection."
-        raw, cursor, self._raw, self._cursor = self._raw, self._cursor, None, None
+        raw, cursor, self._raw, self._driver, self._cursor = self._raw, self._cursor, None, None, None
         if raw:
             with suppress(Exception):  # a lost connection has nothing left to undo
                 raw.rollback()
