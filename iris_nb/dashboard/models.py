@@ -6,7 +6,8 @@
 __all__ = ['models_table', 'describe', 'answered_by', 'versions_figure', 'models_part']
 
 # %% ../../nbs/api/dashboard/05_models.ipynb #94db1ddf
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from pathlib import Path
 
 import pandas as pd
@@ -29,11 +30,19 @@ def models_table(cards: Sequence[tuple[Card, str]]) -> str:
 
 # %% ../../nbs/api/dashboard/05_models.ipynb #dffae1ee
 def describe(predictor: Predictor, home: Path) -> list[str]:
-    "Return paragraphs about a model: why it was chosen, and what the gate said last."
+    "Return paragraphs and lists about a model: why it was chosen, and what the gate said last."
     gate = home / "gate.txt"
     texts = [predictor.card.description, f"The gate said last: {gate.read_text()}" if gate.is_file() else ""]
-    lines = [line for text in texts for line in text.replace("**", "").split("\n") if line.strip()]
-    return [f"<p>{esc(line)}</p>" for line in lines]
+    lines = [line.strip() for text in texts for line in text.replace("**", "").split("\n") if line.strip()]
+    blocks = groupby(lines, key=lambda line: line.startswith("- "))
+    return [_as_list(block) if are_points else "".join(f"<p>{esc(line)}</p>" for line in block)
+            for are_points, block in blocks]
+
+
+def _as_list(points: Iterable[str]) -> str:
+    "Return lines that begin with a dash as a list."
+    items = (f"<li>{esc(point.removeprefix('- '))}</li>" for point in points)
+    return f"<ul class='points'>{''.join(items)}</ul>"
 
 # %% ../../nbs/api/dashboard/05_models.ipynb #0b9197be
 def answered_by(rows: pd.DataFrame) -> str:
