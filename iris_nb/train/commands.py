@@ -99,7 +99,8 @@ def _has_runs() -> bool:
 # %% ../../nbs/api/train/11_commands.ipynb #4588e784
 def _check_version(version: str) -> None:
     "Raise `RunError` or `TrackingError` where there is no such version."
-    if version and not version.isdecimal() and version not in ("champion", "challenger"):
+    is_number = version.isascii() and version.isdecimal()
+    if version and not is_number and version not in ("champion", "challenger"):
         raise RunError(f"VERSION is a number or `challenger`, got {version!r}. `iris-nb runs` lists the versions.")
     if not _has_runs():
         raise RunError("No model was registered yet: `iris-nb train` makes the first.")
@@ -108,7 +109,7 @@ def _check_version(version: str) -> None:
         from iris_nb.train.tracking import aliased_version, connect, run_of_version
 
         tracker = connect(home_folder())
-        if version.isdecimal():
+        if is_number:
             run_of_version(tracker, version)
         elif not aliased_version(tracker, version):
             raise TrackingError(f"There is no {version} in the registry. `iris-nb runs` lists the versions.")
