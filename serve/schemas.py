@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, defstruct, structs
 
+from iris_nb.audit.history import spreadsheet_text
 from iris_nb.schema import Feature, Schema
 from iris_nb.table import SCHEMA
 
@@ -185,7 +186,7 @@ def csv_of(page: Page) -> str:
 
 def _csv_row(row: LoggedPrediction) -> Iterable[Any]:
     features = (getattr(row.features, name) for name in SCHEMA.names)
-    return [*(getattr(row, name) for name in _CSV_COLUMNS), *features, *row.probabilities]
+    return [*(spreadsheet_text(getattr(row, name)) for name in _CSV_COLUMNS), *features, *row.probabilities]
 
 
 def rfc3339(time_us: int) -> str:

@@ -114,6 +114,21 @@ def test_history_is_a_table_by_accept(client, asked):
     assert [row["id"] for row in rest["predictions"]] == asked[4::-1]
 
 
+def test_no_cell_of_the_table_is_a_formula(client):
+    body = {feature.name: feature.example for feature in SCHEMA.features}
+    client.post("/predict", json=body, headers={"x-request-id": "=1+2"})
+    answer = client.get("/predictions/history", headers={"accept": "text/csv"})
+    assert [row["request_id"] for row in csv.DictReader(io.StringIO(answer.text))] == ["'=1+2"]
+    assert client.get("/predictions/history").json()["predictions"][0]["request_id"] == "=1+2"
+
+
+def test_an_id_with_a_nul_is_a_404(client):
+    assert client.get("/predictions/%00").status_code == 404
+    assert client.post("/predictions/%00/label", json={"label": SCHEMA.classes[0]}).status_code == 404
+    answer = client.get("/predictions/history", params={"model_version": "\0"})
+    assert answer.status_code in (200, 400)
+
+
 def test_one_prediction_is_found_by_its_id(client, asked):
     assert client.get(f"/predictions/{asked[4]}").json()["id"] == asked[4]
 
