@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 
-from iris_nb.audit.log import AuditError, AuditLog, Entry
+from iris_nb.audit.log import AuditError, AuditLog, AuditReplaced, Entry
 from serve.errors import LogDown, RowRefused, strip_paths
 from serve.metrics import Metrics
 
@@ -52,14 +52,26 @@ class AuditTrail:
         except AuditError as error:
             self.fault = strip_paths(error)
 
-    def check_again(self) -> None:
-        "Check a log that could not be written when it was used last."
-        if self.fault:
+    def watch(self) -> None:
+        "Check a log that could not be written, or whose file is gone or another one; a look at its file otherwise."
+        if self.fault or self._is_replaced():
             self.check()
+
+    def _is_replaced(self) -> bool:
+        guard = self._log.database.guard if self._log else None
+        try:
+            if guard:
+                guard.check()
+        except AuditReplaced as error:
+            log.error("the prediction log was replaced", extra={"fault": str(error)})
+            return True
+        return False
 
     def close(self) -> None:
         "Close the log; what was committed stays."
         if self._log:
+            if not self.fault:
+                self.watch()  # what a file that was moved away lacks is written to it
             self._log.close()
 
 

@@ -73,7 +73,7 @@ class Service:
         while True:
             await asyncio.sleep(self.settings.watch_seconds)
             self.bodies.cancel_slow()
-            for duty in (self.reloader.check, self.metrics.publish, self.audit.check_again):
+            for duty in (self.reloader.check, self.metrics.publish, self.audit.watch):
                 try:
                     await asyncio.to_thread(duty)
                 except Exception:

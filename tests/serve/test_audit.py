@@ -1,5 +1,6 @@
 """The audit log as the service uses it: what stops it, and how it goes on."""
 
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ import httpx
 import pytest
 
 from iris_nb.audit.log import AuditError, AuditLog
+from iris_nb.audit.maintenance import verify
 from iris_nb.table import SCHEMA
 from serve.errors import LogDown
 from serve.service import Service
@@ -114,3 +116,71 @@ def test_a_full_disk_is_a_503_until_there_is_room(live, home):
 
 def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def ready(client) -> bool:
+    return client.get("/health/ready").status_code == 200
+
+
+def rows_of(path: Path) -> list[str]:
+    "The ids in a log, which must be sound."
+    with AuditLog.open(path, read_only=True) as log:
+        assert verify(log).sound
+        return [row["id"] for row in log.latest(1000)]
+
+
+def test_a_backup_in_the_place_of_the_log_is_refused_until_a_restart(make_client, home, row):
+    client = make_client()
+    first = client.post("/predict", json=row).json()["prediction_ids"]
+    backup = home / "backup.db"
+    with sqlite3.connect(home / "audit.db") as source, sqlite3.connect(backup) as copy:
+        source.backup(copy)
+    source.close()
+    copy.close()
+    (home / "audit.db").unlink()
+    wait_until(lambda: not ready(client), "the service notices without a request")
+    shutil.copy(backup, home / "audit.db")
+    for _ in range(5):
+        answer = client.post("/predict", json=row)
+        assert answer.status_code == 503
+        assert "restart" in answer.json()["detail"]
+    assert "restart" in client.get("/health").json()["faults"][0]
+    client.__exit__()
+    again = make_client()
+    second = again.post("/predict", json=row).json()["prediction_ids"]
+    again.__exit__()
+    assert rows_of(home / "audit.db") == [*second, *first]
+
+
+def test_a_log_that_was_moved_away_takes_its_rows_along(make_client, home, row):
+    client = make_client()
+    answered = [client.post("/predict", json=row).json()["prediction_ids"][0] for _ in range(20)]
+    (home / "audit.db").rename(home / "kept.db")
+    wait_until(lambda: not ready(client), "the service notices")
+    client.__exit__()
+    assert make_client().post("/predict", json=row).json()["predictions"]
+    assert rows_of(home / "kept.db") == answered[::-1]
+
+
+def test_a_write_ahead_log_that_is_deleted_stops_the_service(make_client, home, row):
+    client = make_client()
+    client.post("/predict", json=row).raise_for_status()
+    (home / "audit.db-wal").unlink()
+    answer = client.post("/predict", json=row)
+    assert answer.status_code == 503
+    assert "restart" in answer.json()["detail"]
+
+
+def test_a_log_that_can_only_be_read_is_noticed_at_the_start(make_client, home, row, monkeypatch):
+    class ReadOnly(AuditLog):
+        def __init__(self, *arguments: object) -> None:
+            super().__init__(*arguments)  # type: ignore[arg-type]
+            self.append = self.refuses
+
+        def refuses(self, entries: object) -> None:
+            raise AuditError("The audit log can't be written: its file or folder is read-only.")
+
+    monkeypatch.setattr("serve.service.AuditLog", ReadOnly)
+    client = make_client(watch_seconds=3600)
+    assert client.get("/health/ready").status_code == 503
+    assert "read-only" in client.get("/health").json()["faults"][0]

@@ -19,7 +19,7 @@ def test_the_watch_outlives_a_fault_and_looks_at_the_log_again(home: Path, monke
             raise RuntimeError("something that nobody thought of")
 
     monkeypatch.setattr(ModelReloader, "check", fails_first)
-    monkeypatch.setattr(AuditTrail, "check_again", lambda self: looked.append("log"))
+    monkeypatch.setattr(AuditTrail, "watch", lambda self: looked.append("log"))
 
     async def main() -> None:
         service = Service(Settings(home=home, watch_seconds=0.001))
