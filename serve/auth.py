@@ -19,7 +19,7 @@ from iris_nb.keys import digest_of
 from serve.errors import Busy, NoKey
 from serve.settings import Settings
 
-Connection = ASGIConnection[Any, Any, Any, Any]
+_Connection = ASGIConnection[Any, Any, Any, Any]
 MAY_NEED_KEY: list[dict[str, list[str]]] = [{}, {"key": []}]  # for the documentation of guarded routes
 
 
@@ -92,13 +92,13 @@ class Keys:
         return self.keys[fitting[0]].name
 
 
-def needs_key(connection: Connection, _: BaseRouteHandler) -> None:
+def needs_key(connection: _Connection, _: BaseRouteHandler) -> None:
     "Guard: where the service has keys, the caller needs one."
     keys: Keys = connection.app.state.service.keys
     connection.scope["state"]["caller"] = keys.caller(dict(connection.scope["headers"]))
 
 
-def always_needs_key(connection: Connection, handler: BaseRouteHandler) -> None:
+def always_needs_key(connection: _Connection, handler: BaseRouteHandler) -> None:
     "Guard: the caller needs a key, so that a service without keys refuses."
     needs_key(connection, handler)
     if not connection.scope["state"]["caller"]:

@@ -49,7 +49,7 @@ class PendingRequest:
     answer: asyncio.Future[Answer]
 
 
-Deliver = Callable[[list[PendingRequest], list[Answer | Exception]], None]
+_Deliver = Callable[[list[PendingRequest], list[Answer | Exception]], None]
 
 
 class Batcher:
@@ -138,7 +138,7 @@ class Batcher:
 class _Worker(threading.Thread):
     "Answers one group after the other, until an empty one ends it."
 
-    def __init__(self, model: Callable[[], Predictor], audit: AuditTrail, metrics: Metrics, deliver: Deliver) -> None:
+    def __init__(self, model: Callable[[], Predictor], audit: AuditTrail, metrics: Metrics, deliver: _Deliver) -> None:
         super().__init__(name="batcher")
         self._parts, self._deliver = (model, audit, metrics), deliver
         self.groups: queue.SimpleQueue[list[PendingRequest]] = queue.SimpleQueue()

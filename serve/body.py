@@ -13,7 +13,7 @@ from litestar.types import Receive
 
 from serve.errors import InvalidInput, NotJson, TooLarge, TooSlow
 
-RawHeaders = Mapping[bytes, bytes]
+_RawHeaders = Mapping[bytes, bytes]
 _SLOW = "the body takes too long"
 
 
@@ -24,10 +24,10 @@ class BodyReader:
         self.max_bytes, self.timeout = max_bytes, timeout
         self.reading: dict[asyncio.Task[Any] | None, float] = {}  # who reads, since when
 
-    async def read(self, headers: RawHeaders, receive: Receive) -> bytes:
+    async def read(self, headers: _RawHeaders, receive: Receive) -> bytes:
         "Return the whole body; raise NotJson, TooLarge, TooSlow, or InvalidInput where it ends too early."
         if (kind := headers.get(b"content-type")) is not None:
-            check_content_type(kind)
+            _check_content_type(kind)
         announced = headers.get(b"content-length", b"")
         if announced.isdigit() and int(announced) > self.max_bytes:
             raise self._too_large()
@@ -71,14 +71,14 @@ class BodyReader:
         return TooLarge(f"A body may have {self.max_bytes:,} bytes.", connection="close")
 
 
-def check_content_type(kind: bytes) -> None:
+def _check_content_type(kind: bytes) -> None:
     "Raise NotJson unless a content type is JSON."
     first, _, second = kind.partition(b";")[0].strip().lower().partition(b"/")
     if first != b"application" or (second != b"json" and not second.endswith(b"+json")):
         raise NotJson(f"Send the header Content-Type: application/json, not {kind[:80].decode('latin-1')!r}.")
 
 
-def receive_whole(reader: BodyReader, headers: RawHeaders, receive: Receive) -> Receive:
+def receive_whole(reader: BodyReader, headers: _RawHeaders, receive: Receive) -> Receive:
     "Return a way to receive that reads the whole body once it is first asked for: after the guards, not before."
     done = False
 

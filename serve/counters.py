@@ -22,24 +22,29 @@ class Histogram(msgspec.Struct):
 
     @classmethod
     def over(cls, bounds: tuple[float, ...]) -> "Histogram":
+        "Return an empty histogram."
         return cls(bounds, [0] * (len(bounds) + 1))
 
     def add(self, value: float) -> None:
+        "Count one value."
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 
     def add_all(self, values: list[float]) -> None:
+        "Count many values."
         counts, bounds = self.counts, self.bounds
         for value in values:
             counts[bisect_left(bounds, value)] += 1
         self.total += sum(values)
 
     def absorb(self, other: "Histogram") -> None:
+        "Add what another histogram over the same bounds has counted."
         self.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
         self.total += other.total
 
     @property
     def count(self) -> int:
+        "Return how many values were counted."
         return sum(self.counts)
 
     def buckets(self) -> list[tuple[str, float]]:
@@ -47,7 +52,7 @@ class Histogram(msgspec.Struct):
         return list(zip([*map(str, self.bounds), "+Inf"], map(float, accumulate(self.counts)), strict=True))
 
 
-def over(bounds: tuple[float, ...]) -> Histogram:
+def _over(bounds: tuple[float, ...]) -> Histogram:
     return msgspec.field(default_factory=lambda: Histogram.over(bounds))
 
 
@@ -57,9 +62,9 @@ class Counts(msgspec.Struct):
     requests: dict[str, int] = {}  # by "METHOD path status"
     seconds: dict[str, Histogram] = {}  # by path
     classes: dict[str, int] = {}
-    confidence: Histogram = over(CONFIDENCES)
-    group_rows: Histogram = over(SIZES)
-    commit_seconds: Histogram = over(SECONDS)
+    confidence: Histogram = _over(CONFIDENCES)
+    group_rows: Histogram = _over(SIZES)
+    commit_seconds: Histogram = _over(SECONDS)
     audit_failures: int = 0
     latest: list[float] = []  # seconds of the latest predictions
 

@@ -79,7 +79,7 @@ def _write_all(text: str) -> None:
 writer = LineWriter()
 
 
-class LineHandler(logging.Handler):
+class _LineHandler(logging.Handler):
     "Sends log records to the writer, each as one line of JSON."
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -111,12 +111,12 @@ def config(level: str) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"json": {"()": JsonLines}},
-        "handlers": {"lines": {"()": LineHandler, "formatter": "json"}},
+        "handlers": {"lines": {"()": _LineHandler, "formatter": "json"}},
         "loggers": {"serve": ours, "_granian": ours | {"level": "WARNING"}},
     }
 
 
-class RequestLine(msgspec.Struct, frozen=True, gc=False):
+class _RequestLine(msgspec.Struct, frozen=True, gc=False):
     "One request."
 
     time: str
@@ -135,7 +135,7 @@ class RequestLines:
 
     def __init__(self, quiet: bool) -> None:
         self.quiet = quiet
-        self._lines: list[RequestLine] = []
+        self._lines: list[_RequestLine] = []
         self._now = ""
 
     def add(self, request_id: str, method: str, path: str, status: int, ms: float, caller: str | None) -> None:
@@ -147,7 +147,7 @@ class RequestLines:
             asyncio.get_running_loop().call_later(0.1, self.flush)
         level = "info" if status < 500 else "error"
         self._lines.append(
-            RequestLine(self._now, level, "request", request_id, method, path, status, round(ms, 3), caller)
+            _RequestLine(self._now, level, "request", request_id, method, path, status, round(ms, 3), caller)
         )
 
     def flush(self) -> None:

@@ -27,7 +27,7 @@ from serve.settings import Settings
 _encode = msgspec.json.Encoder().encode
 _Headers = list[tuple[bytes, bytes]]
 _Answer = Callable[[Service, RequestContext], Awaitable[msgspec.Struct]]
-_SAFE_ID = re.compile(rb"[\w.:/+=@-]{1,128}")
+_SAFE_ID = re.compile(rb"\w[\w.:/+=@-]{0,127}")  # =, +, - and @ first would make a formula of it in a spreadsheet
 _SECURITY: _Headers = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),

@@ -17,7 +17,7 @@ from serve.errors import InvalidInput
 from serve.schemas import BadRow, Batch, Fault, LabelRequest, Row
 
 Numbers = tuple[float, ...]
-MAX_FAULTS = 1000  # in one answer: a small body can hold a great many
+_MAX_FAULTS = 1000  # in one answer: a small body can hold a great many
 ALPHA = 0.001, 0.999  # error rates that a prediction set can be asked for
 _LONGEST_NAME = 80  # characters of an unknown name that an answer repeats
 _LONGEST_EXPECTED = 300  # characters of what was expected, which may list every name of a wide table
@@ -58,7 +58,7 @@ def parse_row(body: bytes) -> Numbers:
 
 def parse_batch(body: bytes, max_rows: int) -> list[Numbers]:
     "Return the rows of a batch; raise InvalidInput with what is wrong with them."
-    rows, rejected, more = split_valid(body, max_rows)
+    rows, rejected, more = _split_valid(body, max_rows)
     if rejected:
         raise _invalid([fault for bad in rejected for fault in bad.errors], more)
     return rows
@@ -66,20 +66,20 @@ def parse_batch(body: bytes, max_rows: int) -> list[Numbers]:
 
 def parse_partial(body: bytes, max_rows: int) -> tuple[list[Numbers], list[BadRow]]:
     "Return the good rows of a batch, at least one, and what is wrong with the others; raise InvalidInput."
-    rows, rejected, more = split_valid(body, max_rows)
+    rows, rejected, more = _split_valid(body, max_rows)
     if not rows:
         raise _invalid([fault for bad in rejected for fault in bad.errors], more)
     return rows, rejected
 
 
-def split_valid(body: bytes, max_rows: int) -> tuple[list[Numbers], list[BadRow], int]:
+def _split_valid(body: bytes, max_rows: int) -> tuple[list[Numbers], list[BadRow], int]:
     """Return the good rows, the bad rows with their faults, and how many faults are not listed.
 
-    At most MAX_FAULTS are: later bad rows stand there with their index alone.
+    At most _MAX_FAULTS are: later bad rows stand there with their index alone.
     """
     good: list[Numbers] = []
     rejected: list[BadRow] = []
-    room, unlisted = MAX_FAULTS, 0
+    room, unlisted = _MAX_FAULTS, 0
     for i, row in enumerate(_samples_of(_parse_json(body), max_rows)):
         faults, more = _row_faults(row, f"/samples/{i}")
         if faults:
@@ -113,17 +113,17 @@ def _wrong_value(body: dict[str, Any], name: str, expected: str) -> Fault:
     return _fault("", name, expected, "two values" if body.get(name) is _TWICE else got)
 
 
-class Options(NamedTuple):
+class _Options(NamedTuple):
     "What a query asks of the answer."
 
     alpha: float | None = None
     partial: bool = False
 
 
-_NO_OPTIONS = Options()
+_NO_OPTIONS = _Options()
 
 
-def parse_options(query: bytes) -> Options:
+def parse_options(query: bytes) -> _Options:
     "Return the options in a query; raise InvalidInput that names all it can't read."
     if not query:
         return _NO_OPTIONS
@@ -137,11 +137,11 @@ def parse_options(query: bytes) -> Options:
             except ValueError:
                 errors.append(Fault("", name, expected, shown(text)))
     if errors:
-        raise _invalid(errors[:MAX_FAULTS], len(errors[MAX_FAULTS:]))
-    return Options(**found)
+        raise _invalid(errors[:_MAX_FAULTS], len(errors[_MAX_FAULTS:]))
+    return _Options(**found)
 
 
-def mark_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _mark_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     "Return an object's names and values, with a mark for each name that stands there more than once."
     row = dict(pairs)
     if len(row) < len(pairs):
@@ -152,7 +152,7 @@ def mark_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _parse_json(body: bytes) -> Any:
     "Return any JSON, NaN and names that stand twice included; raise InvalidInput where it is none."
     try:
-        return json.loads(body.decode(), object_pairs_hook=mark_duplicates)
+        return json.loads(body.decode(), object_pairs_hook=_mark_duplicates)
     except RecursionError:
         got = "one that is nested too deeply"
     except UnicodeDecodeError as error:
@@ -182,7 +182,7 @@ def _samples_of(body: Any, max_rows: int) -> list[Any]:
 def _unknown_fields(body: dict[str, Any], known: Iterable[str], expected: str) -> tuple[list[Fault], int]:
     "Return a fault for each unknown name, and how many are not listed."
     unknown = body.keys() - set(known)
-    listed = islice((name for name in body if name in unknown), MAX_FAULTS)
+    listed = islice((name for name in body if name in unknown), _MAX_FAULTS)
     faults = [_fault("", name, expected, "an unknown field") for name in listed]
     return faults, len(unknown) - len(faults)
 
@@ -190,10 +190,10 @@ def _unknown_fields(body: dict[str, Any], known: Iterable[str], expected: str) -
 def _row_faults(row: Any, where: str) -> tuple[list[Fault], int]:
     "Return the schema's faults of one row, with pointers that begin at `where`, and how many are not listed."
     unlisted = 0
-    if isinstance(row, dict) and (unlisted := max(0, len(row) - len(SCHEMA.names) - MAX_FAULTS)):
+    if isinstance(row, dict) and (unlisted := max(0, len(row) - len(SCHEMA.names) - _MAX_FAULTS)):
         known = {name: row[name] for name in SCHEMA.names if name in row}
-        unlisted = len(row) - len(known) - MAX_FAULTS
-        row = known | dict(islice(((name, row[name]) for name in row if name not in known), MAX_FAULTS))
+        unlisted = len(row) - len(known) - _MAX_FAULTS
+        row = known | dict(islice(((name, row[name]) for name in row if name not in known), _MAX_FAULTS))
     found = faults_of(SCHEMA, row)
     if isinstance(row, dict):
         found = [replace(f, got="two values") if row.get(f.field) is _TWICE else f for f in found]
@@ -214,7 +214,7 @@ def _invalid(errors: list[Fault], unlisted: int = 0) -> InvalidInput:
     "Return the error that names these faults: the first five in a sentence, a thousand one by one."
     first = "; ".join(f"{e.pointer or e.field or 'the body'}: expected {e.expected}, got {e.got}" for e in errors[:5])
     rest = len(errors) + unlisted - 5
-    return InvalidInput(first + (f"; and {rest:,} more" if rest > 0 else ""), errors[:MAX_FAULTS])
+    return InvalidInput(first + (f"; and {rest:,} more" if rest > 0 else ""), errors[:_MAX_FAULTS])
 
 
 def _share(text: str) -> float:

@@ -9,10 +9,10 @@ from litestar.openapi import ResponseSpec
 from serve import schemas
 from serve.service import Service
 
-NOT_READY = {503: ResponseSpec(schemas.Health, description="Predictions are not answered now, and why.")}
+_NOT_READY = {503: ResponseSpec(schemas.Health, description="Predictions are not answered now, and why.")}
 
 
-@get("/health", operation_id="health", summary="Model, database, uptime", responses=NOT_READY)
+@get("/health", operation_id="health", summary="Model, database, uptime", responses=_NOT_READY)
 async def health(service: NamedDependency[Service]) -> Response[schemas.Health]:
     return Response(found := service.health(), status_code=503 if found.status == "unavailable" else 200)
 
@@ -22,7 +22,7 @@ async def live() -> schemas.Alive:
     return schemas.Alive("alive")
 
 
-@get("/health/ready", operation_id="ready", summary="For load balancers", responses=NOT_READY)
+@get("/health/ready", operation_id="ready", summary="For load balancers", responses=_NOT_READY)
 async def ready(service: NamedDependency[Service]) -> Response[schemas.Health]:
     return Response(found := service.health(), status_code=503 if found.status == "unavailable" else 200)
 

@@ -19,13 +19,13 @@ from serve.routes.openapi import operation_with
 from serve.schemas import Fault, Label, LabelRequest, LoggedPrediction, Page, csv_of, logged_prediction, microseconds
 from serve.service import Service
 
-Limit = FromQuery[Annotated[int, Parameter(ge=1, le=1000, description="Rows on a page.")]]
-Before = FromQuery[
+_Limit = FromQuery[Annotated[int, Parameter(ge=1, le=1000, description="Rows on a page.")]]
+_Before = FromQuery[
     Annotated[str | None, Parameter(pattern=r"^\d{1,18}(-\d{1,18}){2}$", description="`next` of the page before.")]
 ]
-Moment = FromQuery[Annotated[datetime | None, Parameter(description="RFC 3339; `until` itself is not included.")]]
-Share = FromQuery[Annotated[float | None, Parameter(ge=0, le=1, schema_extra={"minimum": 0}, description="Included.")]]
-Version = FromQuery[Annotated[str | None, Parameter(pattern=r"^[^\x00]*$", description="Version of the model.")]]
+_Moment = FromQuery[Annotated[datetime | None, Parameter(description="RFC 3339; `until` itself is not included.")]]
+_Share = FromQuery[Annotated[float | None, Parameter(ge=0, le=1, schema_extra={"minimum": 0}, description="Included.")]]
+_Version = FromQuery[Annotated[str | None, Parameter(pattern=r"^[^\x00]*$", description="_Version of the model.")]]
 _LABELS: Any = {"status_code": 200, "responses": error_responses(400, 401, 404, 408, 409, 413, 415, 429, 503)}
 _FOUND = error_responses(400, 401, 429, 503)
 
@@ -34,14 +34,14 @@ _FOUND = error_responses(400, 401, 429, 503)
 async def history(
     request: Request[Any, Any, Any],
     service: NamedDependency[Service],
-    limit: Limit = 100,
-    before: Before = None,
-    since: Moment = None,
-    until: Moment = None,
+    limit: _Limit = 100,
+    before: _Before = None,
+    since: _Moment = None,
+    until: _Moment = None,
     label: FromQuery[Label | None] = None,
-    model_version: Version = None,
-    min_confidence: Share = None,
-    max_confidence: Share = None,
+    model_version: _Version = None,
+    min_confidence: _Share = None,
+    max_confidence: _Share = None,
 ) -> Response[Page]:
     window = Window(microseconds(since), microseconds(until), label, model_version, min_confidence, max_confidence)
     page = await _page(service, window, limit, before)

@@ -38,7 +38,7 @@ _PARTIAL = Parameter(
 _ANSWERS: Any = {"status_code": 200, "responses": error_responses(400, 401, 408, 413, 415, 429, 503)}
 
 
-async def answer_row(service: Service, context: RequestContext) -> Answer:
+async def _answer_row(service: Service, context: RequestContext) -> Answer:
     "Answer a body that holds one row; raise InvalidInput, or what `Batcher.predict` raises."
     options = parse_options(context.query)
     if (row := parse_row_fast(context.body)) is None:
@@ -46,7 +46,7 @@ async def answer_row(service: Service, context: RequestContext) -> Answer:
     return await service.batcher.predict([row], context, options.alpha)
 
 
-async def answer_batch(service: Service, context: RequestContext) -> Answer:
+async def _answer_batch(service: Service, context: RequestContext) -> Answer:
     "Answer a body that holds many rows; raise InvalidInput, or what `Batcher.predict` raises."
     options, max_rows = parse_options(context.query), service.settings.max_rows
     if options.partial:
@@ -59,26 +59,26 @@ async def answer_batch(service: Service, context: RequestContext) -> Answer:
 
 @post(
     "/predict",
-    fast=answer_row,
+    fast=_answer_row,
     operation_id="predict",
     operation_class=operation_with(Row, _ALPHA),
     summary="Classify one row",
     **_ANSWERS,
 )
 async def predict(service: NamedDependency[Service], context: NamedDependency[RequestContext]) -> Answer:
-    return await answer_row(service, context)
+    return await _answer_row(service, context)
 
 
 @post(
     "/predict/batch",
-    fast=answer_batch,
+    fast=_answer_batch,
     operation_id="predict_batch",
     operation_class=operation_with(Batch, _ALPHA, _PARTIAL),
     summary="Classify many rows",
     **_ANSWERS,
 )
 async def predict_batch(service: NamedDependency[Service], context: NamedDependency[RequestContext]) -> Answer:
-    return await answer_batch(service, context)
+    return await _answer_batch(service, context)
 
 
 routes = [
