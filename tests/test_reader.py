@@ -14,12 +14,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from iris_nb.examples import PEOPLE
+from iris_nb.predict.batch import rows_in_range
 from iris_nb.reader import CsvTable, ParquetTable, is_numeric, open_table, to_numbers
 from iris_nb.records import TableError
-from iris_nb.schema import fault_of, parse_number
+from iris_nb.schema import parse_number
+from iris_nb.table import SCHEMA
 from iris_nb.train.data import DataError, check, read_table
+from serve.errors import RequestError
+from serve.parsing import parse_row, parse_row_fast
 
 NAMES = ["a", "b"]
+FIRST = SCHEMA.features[0]
 cells = st.text(alphabet='ab1",;|\t\r\n é', max_size=8)
 rows = st.lists(st.lists(cells, min_size=1, max_size=3), max_size=8)
 
@@ -112,20 +117,33 @@ def test_a_column_of_texts_holds_the_numbers_that_single_texts_do(texts):
     assert [None if np.isnan(x) else x for x in found] == [parse_number(text) for text in texts]
 
 
+def is_served(text):
+    "Whether the service takes a value that is spelled so, by both of its ways to read a body."
+    values = {**SCHEMA.example, FIRST.name: text}
+    body = "{" + ",".join(f'"{name}": {value}' for name, value in values.items()) + "}"
+    try:
+        row = parse_row(body.encode())
+    except RequestError:
+        row = None
+    fast = parse_row_fast(body.encode())
+    assert fast is None or fast == row
+    return row is not None
+
+
 @given(st.lists(spelling, min_size=1, max_size=5))
 def test_service_scoring_and_training_accept_the_same_values(folder, texts):
-    path = folder / "values.csv"
+    path, others = folder / "values.csv", [str(SCHEMA.example[name]) for name in SCHEMA.names[1:]]
     with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([["height", "weight", "team"], *([text, "70", "red"] for text in texts)])
-    height = PEOPLE.features[0]
-    service = [fault_of(height, as_json(text)) is None for text in texts]
-    (block,) = (table := open_table(path, ["height"])).blocks()
-    score = [fault_of(height, float(x)) is None for x in table.parse(block).numbers(["height"])[0]]
-    assert score == service
+        header = [*SCHEMA.names, SCHEMA.target]
+        csv.writer(file).writerows([header, *([text, *others, SCHEMA.classes[0]] for text in texts)])
+    service = [is_served(text) for text in texts]
+    (block,) = (table := open_table(path, SCHEMA.names)).blocks()
+    X = np.stack(table.parse(block).numbers(SCHEMA.names), axis=1)
+    assert rows_in_range(X, SCHEMA).tolist() == service
     try:
-        fit = not any(fault.startswith("height") for fault in check(read_table(path, PEOPLE), PEOPLE, fewest=0))
+        fit = not any(fault.startswith(FIRST.name) for fault in check(read_table(path), fewest=0))
     except DataError as error:
-        fit = "height: expected" not in str(error)
+        fit = f"{FIRST.name}: expected" not in str(error)
     assert fit == all(service)
 
 

@@ -6,6 +6,7 @@
 __all__ = ['SET_ASIDE', 'find_bundle', 'describe', 'bundle', 'show', 'verify', 'score_command']
 
 # %% ../../nbs/api/predict/03_commands.ipynb #154199a5
+import signal
 import sys
 from pathlib import Path
 
@@ -98,7 +99,11 @@ def score_command(source: Path, output: Path, bundle: Path | None, quiet: bool) 
     if folder is None:
         raise ScoreError("There is no champion yet: `iris-nb train` makes one, or name a bundle.")
     predictor = Predictor.load(folder)
-    result = score(predictor, source, output, progress=not quiet)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as on Ctrl-C, with nothing left behind
+    try:
+        result = score(predictor, source, output, progress=not quiet)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     for remark in result.remarks:
         click.echo(remark)
     click.echo(f"{result.answered:,} rows answered by {folder.name}, in {output}.")

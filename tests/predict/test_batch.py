@@ -302,3 +302,14 @@ def test_every_record_is_answered_or_set_aside(predictor, table, tmp_path, lines
     if result.faults:
         bad = [i + 2 for i, line in enumerate(lines) if line in (BAD, "5.1,3.5\n")]
         assert pd.read_csv(result.faults)["where"].tolist() == [f"line {i}" for i in bad]
+
+
+def test_a_program_that_is_asked_to_end_leaves_everything_as_it_was(bundles, table, tmp_path, monkeypatch):
+    source = table(GOOD, BAD)
+    words = [str(source), "-o", str(tmp_path / "out.csv"), "--bundle", str(champion(bundles)), "--quiet"]
+    assert CliRunner().invoke(score_command, words).exit_code == SET_ASIDE
+    before, handler = snapshot(tmp_path), signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(CsvTable, "verify", lambda *_: signal.raise_signal(signal.SIGTERM))
+    assert CliRunner().invoke(score_command, words).exit_code == 1
+    assert snapshot(tmp_path) == before
+    assert signal.getsignal(signal.SIGTERM) == handler
