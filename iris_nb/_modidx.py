@@ -278,6 +278,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'iris_nb.bundle._read': ('api/bundle.html#_read', 'iris_nb/bundle.py'),
                                 'iris_nb.bundle._read_pointer': ('api/bundle.html#_read_pointer', 'iris_nb/bundle.py'),
                                 'iris_nb.bundle._reference_csv': ('api/bundle.html#_reference_csv', 'iris_nb/bundle.py'),
+                                'iris_nb.bundle._some_lines': ('api/bundle.html#_some_lines', 'iris_nb/bundle.py'),
                                 'iris_nb.bundle._write_folder': ('api/bundle.html#_write_folder', 'iris_nb/bundle.py'),
                                 'iris_nb.bundle._write_pointer': ('api/bundle.html#_write_pointer', 'iris_nb/bundle.py'),
                                 'iris_nb.bundle.bundle_roles': ('api/bundle.html#bundle_roles', 'iris_nb/bundle.py'),

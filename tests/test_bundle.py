@@ -19,6 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from iris_nb.bundle import (
     FILES,
+    REFERENCE_ROWS,
     BundleError,
     Card,
     _changing,
@@ -412,3 +413,15 @@ def test_the_facts_of_the_gate_travel_in_the_bundle_and_are_under_its_seal(tmp_p
     (folder / "facts.json").unlink()
     with pytest.raises(BundleError, match="was changed"):
         read_bundle(folder, IRIS)
+
+
+def test_a_long_reference_sample_is_read_through_a_fixed_part_of_it(tmp_path):
+    X = np.random.default_rng(0).uniform(1, 7, (REFERENCE_ROWS + 500, len(IRIS.names)))
+    labels = [IRIS.classes[i % 3] for i in range(len(X))]
+    folder = write_bundle(tmp_path, CARD, MODEL, (ROWS, np.array([SURE] * 2)), (X, labels), [0.1])
+    read, known = read_bundle(folder, IRIS).reference
+    again, _ = read_bundle(folder, IRIS).reference
+    assert read.shape == (REFERENCE_ROWS, len(IRIS.names))
+    assert np.array_equal(read, again)
+    truth = dict(zip(map(tuple, X.tolist()), labels, strict=True))
+    assert all(truth[tuple(row)] == label for row, label in zip(read.tolist(), known, strict=True))
