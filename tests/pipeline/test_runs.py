@@ -183,3 +183,34 @@ main(lambda **options: training.run_notebook("endless_cell.ipynb", {{"started": 
     assert run.status == "KILLED"
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
+
+
+def notebook_of(path, *cells):
+    "Write a notebook without parameters of its own."
+    parameters = nbformat.v4.new_code_cell('run_id: str = ""  # of the run', metadata={"tags": ["parameters"]})
+    kernel = {"kernelspec": {"name": "python3", "language": "python", "display_name": "python3"}}
+    made = nbformat.v4.new_notebook(cells=[parameters, *map(nbformat.v4.new_code_cell, cells)], metadata=kernel)
+    nbformat.write(made, path)
+    return path
+
+
+def test_a_kernel_that_the_system_ended_is_a_sentence_about_memory(tmp_path):
+    notebook = notebook_of(tmp_path / "dies.ipynb", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
+    with pytest.raises(RunError, match="was ended from outside, most likely because memory ran out"):
+        execute(notebook, {}, tmp_path, progress=False)
+    (run,) = runs(connect(tmp_path))
+    assert run.status == "FAILED"
+
+
+def test_the_notes_of_a_notebook_are_passed_on_and_nothing_else(tmp_path):
+    heard = []
+    notebook = notebook_of(tmp_path / "says.ipynb", "print('150 rows')\nprint('Note: about a minute')\nprint('done')")
+    execute(notebook, {}, tmp_path, progress=False, say=heard.append)
+    assert heard == ["about a minute"]
+
+
+def test_a_run_that_fails_and_was_deleted_meanwhile_says_why_it_failed(tmp_path):
+    code = "from pathlib import Path\nfrom iris_nb.train.tracking import connect\n"
+    code += f"connect(Path({str(tmp_path)!r})).client.delete_run(run_id)\nassert False, 'the first reason'"
+    with pytest.raises(RunError, match="the first reason"):
+        execute(notebook_of(tmp_path / "gone.ipynb", code), {}, tmp_path, progress=False)

@@ -161,3 +161,11 @@ def test_what_was_found_out_about_a_file_is_a_remark(tmp_path):
     frame = read_table(tmp_path / "t.csv", PEOPLE)
     assert frame["height"].tolist() == [1.7, 1.8]
     assert remarks(frame, PEOPLE) == ["Columns are separated by ';'.", "Decimals are written with a comma."]
+
+
+def test_remarks_about_equal_rows_are_few_however_many_there_are(frame):
+    many = pd.concat([frame] * 40, ignore_index=True)
+    said = remarks(many)
+    assert len(said) == 11
+    assert "and others are the same" in said[0]
+    assert said[-1] == "So are 139 other groups of rows."

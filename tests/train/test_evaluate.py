@@ -15,7 +15,7 @@ from sklearn.model_selection import RepeatedStratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from iris_nb.train.candidates import CANDIDATES, build, candidate
+from iris_nb.train.candidates import CANDIDATES, Candidate, build, candidate
 from iris_nb.train.conformal import coverage
 from iris_nb.train.data import arrays, load, split
 from iris_nb.train.evaluate import (
@@ -25,9 +25,12 @@ from iris_nb.train.evaluate import (
     fold_scores,
     make_folds,
     measures,
+    plan_candidates,
     proportion_interval,
     select,
     standard_error,
+    stratified_sample,
+    try_candidates,
 )
 
 X, Y = arrays(load())
@@ -148,3 +151,68 @@ def test_prediction_sets_cover_what_they_promise_over_a_thousand_splits():
     counted = coverage(build(candidate("lda")), X, Y, splits=1000, random_state=7)
     assert counted["alpha"].tolist() == [0.05, 0.1, 0.2]
     assert counted["covered"].between(counted["low"], counted["high"]).all()
+
+
+def test_a_candidate_that_cannot_be_fitted_is_out_and_the_others_go_on():
+    few = np.concatenate([np.flatnonzero(k == Y)[:5] for k in range(3)])
+    tried = try_candidates(
+        [candidate("qda"), candidate("lda")], X[few], Y[few], make_folds(Y[few], 5, 2), jobs=1, progress=False
+    )
+    assert list(tried.probabilities) == ["lda"]
+    assert tried.excluded["qda"].startswith(
+        "quadratic discriminant analysis is out: it can't be fitted: The covariance"
+    )
+
+
+def test_a_candidate_whose_probabilities_are_no_numbers_is_out():
+    class Nothing(LogisticRegression):
+        def predict_proba(self, X):
+            return super().predict_proba(X) * np.nan
+
+    tried = try_candidates([Candidate("nothing", "nothing", 1, Nothing)], X, Y, make_folds(Y, 3, 1), 1, progress=False)
+    assert tried.excluded == {"nothing": "nothing is out: it gives probabilities that are no numbers."}
+
+
+def test_what_is_not_reached_in_time_is_out_but_something_is_always_tried():
+    three = [candidate(name) for name in ("lda", "naive_bayes", "qda")]
+    tried = try_candidates(three, X, Y, make_folds(Y, 3, 1), jobs=1, seconds=0, progress=False)
+    assert list(tried.probabilities) == ["lda"]
+    assert "before its turn" in tried.excluded["qda"]
+
+
+def test_candidates_tried_one_by_one_answer_as_in_one_cross_validation(folds):
+    few = dataclasses.replace(folds, fold=folds.fold[:2])
+    for jobs in (1, 2):
+        tried = try_candidates([candidate("lda"), candidate("random_forest")], X, Y, few, jobs, progress=False)
+        for name, P in tried.probabilities.items():
+            assert (cross_validate({name: build(candidate(name))}, X, Y, few, 1, False)[name] == P).all()
+
+
+@pytest.mark.parametrize("seconds", [0.01, 1, 1e6])
+@pytest.mark.parametrize("rows", [200, 20_000])
+def test_a_plan_keeps_to_its_time_and_accounts_for_every_candidate(rows, seconds):
+    y = np.arange(rows) % 2
+    wide = np.random.default_rng(0).normal(size=(rows, 3)) + y[:, None]
+    tried = [candidate(name) for name in ("lda", "naive_bayes", "k_nearest", "logistic_regression")]
+    plan = plan_candidates(tried, wide, y, jobs=1, seconds=seconds)
+    assert plan.seconds <= seconds
+    assert {c.name for c in plan.candidates} | set(plan.excluded) == {c.name for c in tried}
+    assert not {c.name for c in plan.candidates} & set(plan.excluded)
+    assert 1 <= plan.repeats <= 10
+    assert ("k_nearest" in plan.excluded and "at most, and there are 20,000" in plan.excluded["k_nearest"]) == (
+        rows == 20_000
+    )
+
+
+def test_where_there_is_time_nothing_is_left_out_and_every_repeat_is_made():
+    plan = plan_candidates(CANDIDATES, X, Y, jobs=1, seconds=1e6)
+    assert ({c.name for c in plan.candidates}, plan.repeats) == ({c.name for c in CANDIDATES}, 10)
+
+
+def test_a_sample_has_its_declared_size_and_the_classes_in_their_shares():
+    y = np.array([0] * 9000 + [1] * 1000)
+    sample = stratified_sample(y, 500)
+    assert len(set(sample)) == 500
+    assert (y[sample] == 1).sum() == 50
+    assert (sample == stratified_sample(y, 500)).all()
+    assert (stratified_sample(y, 10_000) == np.arange(10_000)).all()
