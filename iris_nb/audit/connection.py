@@ -210,7 +210,7 @@ def _acquire(cursor: Any, timeout: float) -> None:
 
 # %% ../../nbs/api/audit/02_connection.ipynb #4ceb0e35
 class WriterConnection:
-    "One connection kept for writing, each time in a transaction that no other process can be in."
+    "Keep one connection for writing, each time in a transaction that no other process can be in."
 
     def __init__(self, engine: Engine, timeout: float, guard: FileGuard | None = None) -> None:
         self._engine, self._timeout, self._guard = engine, timeout, guard
@@ -219,8 +219,8 @@ class WriterConnection:
         self._driver: Any = None  # the driver's own connection within it
         self._cursor: Any = None
 
-    def begin(self) -> Any:
-        "Return a cursor in a new transaction; `AuditReplaced` where the file is not the one that was opened."
+    def check_files(self) -> None:
+        "Raise `AuditReplaced` where the file is not the one that was opened, and let go of it."
         if self._guard:
             try:
                 self._guard.check()
@@ -229,6 +229,10 @@ class WriterConnection:
             except AuditReplaced:
                 self._let_go(self._guard)
                 raise
+
+    def begin(self) -> Any:
+        "Return a cursor in a new transaction; `AuditReplaced` where the file is not the one that was opened."
+        self.check_files()
         if fresh := self._raw is None:
             self._raw = self._engine.raw_connection()
             self._driver = self._raw.driver_connection
@@ -359,7 +363,7 @@ class BulkInserter:
 
 # %% ../../nbs/api/audit/02_connection.ipynb #a57de940
 class LogDatabase:
-    "The tables of an audit log, and the engine that reaches them."
+    "Hold the tables of an audit log, and the engine that reaches them."
 
     def __init__(self, engine: Engine, schema: Schema, where: str, guard: FileGuard | None = None) -> None:
         self.engine, self.schema, self.where, self.guard = engine, schema, where, guard

@@ -8,6 +8,7 @@ __all__ = ['Entry', 'Writer', 'AuditLog', 'AuditConflict', 'AuditError', 'AuditM
 # %% ../../nbs/api/audit/04_log.ipynb #ed93c69e
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from threading import Lock
@@ -20,8 +21,7 @@ from .chain import Position, chain_digest, pack, row_checksums
 from .connection import BulkInserter, FileGuard, LogDatabase, Sync, WriterConnection, begin_exclusive
 from .connection import check_wal, driver_errors, open_engine, parse_url
 from .history import History, Page, Window, find_row
-from .migrations import MIGRATIONS, AuditConflict, AuditError, AuditMissing, ids_of
-from .migrations import AuditReplaced  # noqa: F401
+from .migrations import MIGRATIONS, AuditConflict, AuditError, AuditMissing, AuditReplaced, ids_of
 from .migrations import applied_migrations, check_log, migrate, readable_errors, stored_schema
 from ..schema import Schema
 from ..table import SCHEMA
@@ -142,7 +142,9 @@ class Writer:
             connection.commit()
 
     def close(self) -> None:
-        "Close the connection; what was appended is committed already."
+        "Close the connection; what was appended is committed already, and stays in a file that was moved away."
+        with self._lock, suppress(AuditReplaced):
+            self._connection.check_files()
         self._connection.discard()
 
 # %% ../../nbs/api/audit/04_log.ipynb #1387afcf

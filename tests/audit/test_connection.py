@@ -62,6 +62,16 @@ def test_a_log_that_was_moved_away_loses_no_row_and_goes_on_when_it_is_back(tmp_
         assert verify(log).sound
 
 
+def test_a_log_that_is_closed_after_it_was_moved_away_loses_no_row(tmp_path):
+    path, kept = tmp_path / "audit.db", tmp_path / "kept.db"
+    with open_log(path) as log:
+        log.append(entries(20))
+        path.rename(kept)
+    with open_log(kept) as log:
+        assert (log.count(), verify(log).sound) == (20, True)
+    assert not path.exists()
+
+
 def test_a_new_log_can_begin_where_one_was_moved_away(tmp_path):
     path = tmp_path / "audit.db"
     with open_log(path) as log:
