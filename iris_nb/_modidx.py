@@ -63,6 +63,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                  'iris_nb/audit/connection.py'),
                                           'iris_nb.audit.connection.WriterConnection.begin': ( 'api/audit/connection.html#writerconnection.begin',
                                                                                                'iris_nb/audit/connection.py'),
+                                          'iris_nb.audit.connection.WriterConnection.check_files': ( 'api/audit/connection.html#writerconnection.check_files',
+                                                                                                     'iris_nb/audit/connection.py'),
                                           'iris_nb.audit.connection.WriterConnection.commit': ( 'api/audit/connection.html#writerconnection.commit',
                                                                                                 'iris_nb/audit/connection.py'),
                                           'iris_nb.audit.connection.WriterConnection.discard': ( 'api/audit/connection.html#writerconnection.discard',
