@@ -57,7 +57,7 @@ test: $(READY) lint ## The proof: lint, every lesson cell, every test (TESTS=…
 	@# Two processes share the cores: a library that starts a thread for each core in both only makes them wait.
 	@echo "Running the lesson cells of every notebook…"
 	@OMP_NUM_THREADS=1 nbdev-test --n-workers 2
-	@OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist loadfile $(TESTS)
+	@OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(TESTS)
 
 test-long: $(READY) ## The tests that take minutes each: load, replacement and kills, many times over.
 	@IRIS_LONG_TESTS=1 python -m pytest -m long

@@ -1,6 +1,7 @@
 """Fixtures that look at pages in a real browser."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import expect
@@ -22,9 +23,9 @@ def browser() -> Iterator[object]:
         chromium.close()
 
 
-@pytest.fixture
-def visit(browser) -> Iterator[Callable]:
-    "Opens a page, and afterwards sees that it asked no other machine for anything and showed no code."
+@contextmanager
+def watching(browser) -> Iterator[Callable]:
+    "Gives what opens a page; at the end, sees that no page asked another machine for anything or showed code."
     pages, requests = [], []
 
     def open_(url: str, width: int = 1280):
@@ -45,3 +46,10 @@ def visit(browser) -> Iterator[Callable]:
         page.close()
     local = ("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:")
     assert not [url for url in requests if not url.startswith(local)]
+
+
+@pytest.fixture
+def visit(browser) -> Iterator[Callable]:
+    "Opens a page for one test, which may do with it what it likes."
+    with watching(browser) as open_:
+        yield open_

@@ -26,6 +26,12 @@ settings.load_profile("patient")
 MakeBundle = Callable[..., Path]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    "Put files with slow tests first, so that of several processes none is left alone with one at the end."
+    slow = {item.path for item in items if any(map(item.get_closest_marker, ("slow", "browser", "long")))}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 def small_onnx(fitted: object) -> bytes:
     from skl2onnx import to_onnx
     from skl2onnx.common.data_types import DoubleTensorType

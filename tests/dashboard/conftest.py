@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from iris_nb.audit.log import AuditLog, Entry, ids_of
 from iris_nb.bundle import champion
 from iris_nb.predict.predictor import Predictor
 from iris_nb.table import SCHEMA
+from tests.browsing import watching
 from tests.running import free_port, running
 
 ROOT = Path(__file__).parents[2]
@@ -47,16 +48,29 @@ def shown(home: Path, **environ: str) -> Iterator[str]:
         yield f"{url}/"
 
 
-@pytest.fixture
-def visit(visit: Callable) -> Callable:
-    "Opens the page and waits until its first picture has made way for the whole of it."
+def whole(open_: Callable) -> Callable:
+    "Let what opens a page wait until its first picture has made way for the whole of it."
 
-    def open_(url: str, width: int = 1280):
-        page = visit(url, width)
+    def open_whole(url: str, width: int = 1280):
+        page = open_(url, width)
         page.wait_for_function(WHOLE)
         return page
 
-    return open_
+    return open_whole
+
+
+@pytest.fixture
+def visit(visit: Callable) -> Callable:
+    "Opens the whole page for one test."
+    return whole(visit)
+
+
+@pytest.fixture(scope="module")
+def look(browser) -> Iterator[Callable]:
+    "Opens the whole page once for all tests of a module that only look at it: each visit starts a kernel."
+    with watching(browser) as open_:
+        opened = cache(whole(open_))
+        yield lambda url, width=1280: opened(url, width)
 
 
 @pytest.fixture(scope="session")
