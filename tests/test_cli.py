@@ -12,7 +12,7 @@ from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 from iris_nb.bundle import BundleError
-from iris_nb.cli import COMMANDS, Command, cli, complain, find, main
+from iris_nb.cli import COMMANDS, Command, cli, find, main, print_error
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = Path(sys.executable).parent / "iris-nb"
@@ -95,7 +95,7 @@ def test_a_missing_package_is_named(monkeypatch):
 
 
 def test_our_own_errors_are_printed_as_they_are(capsys):
-    assert complain(BundleError("It is broken.")) == 1
+    assert print_error(BundleError("It is broken.")) == 1
     assert capsys.readouterr().err == "Error: It is broken.\n"
 
 
@@ -109,10 +109,15 @@ def test_a_defect_is_printed_with_a_hint_and_no_traceback(capsys, monkeypatch):
     assert "IRIS_DEBUG=1" in said
 
 
-def test_whoever_asks_for_it_gets_the_whole_story(monkeypatch):
+def test_iris_debug_shows_the_traceback(monkeypatch):
     monkeypatch.setenv("IRIS_DEBUG", "1")
     with pytest.raises(ZeroDivisionError):
         main(lambda **options: 1 / 0)
+
+
+def test_a_file_where_a_folder_should_be_is_a_sentence_and_no_bug(capsys):
+    assert print_error(NotADirectoryError(20, "Not a directory", "notes.txt")) == 1
+    assert capsys.readouterr().err.startswith("Error: notes.txt can't be used")
 
 
 def test_an_interrupt_exits_with_130(capsys):
