@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 import numpy as np
 import pandas as pd
@@ -329,7 +330,7 @@ def try_candidates(
     y: NDArray[np.int64],
     folds: Folds,
     jobs: int = -1,
-    seconds: float = np.inf,  # no candidate is begun after that time
+    seconds: float = np.inf,  # after that time no fold is begun, but of the first candidate
     random_state: int = 42,
     progress: bool = True,
 ) -> Comparison:
@@ -339,16 +340,18 @@ def try_candidates(
     bar = tqdm(total=len(parts) * len(candidates), desc="cross-validating", unit="fold", disable=not progress)
     with Parallel(n_jobs=jobs, return_as="generator") as parallel:
         for c in candidates:
-            P, fault = np.zeros((len(folds.fold), len(y), y.max() + 1)), ""
-            if found and time.monotonic() - began > seconds:
-                fault = f"the {in_words(seconds)} for the comparison were over before its turn."
-            tasks = () if fault else (delayed(_try_fold)(build(c, random_state), X, y, part) for _, part in parts)
-            for (repeat, part), answer in zip(parts, parallel(tasks), strict=not fault):
+            P, fault, done = np.zeros((len(folds.fold), len(y), y.max() + 1)), "", 0
+            in_time = takewhile(lambda _: not found or time.monotonic() - began < seconds, parts)
+            tasks = (delayed(_try_fold)(build(c, random_state), X, y, part) for _, part in in_time)
+            for (repeat, part), answer in zip(parts, parallel(tasks), strict=False):
                 if isinstance(answer, str):
                     fault = fault or answer
                 else:
                     P[repeat][part] = answer
+                done += 1
                 bar.update()
+            if done < len(parts):
+                fault = fault or f"the {in_words(seconds)} for the comparison ended after {done} of {len(parts)} folds."
             if fault:
                 excluded[c.name] = f"{c.title} is out: {fault}"
             else:

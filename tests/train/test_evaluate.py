@@ -177,7 +177,7 @@ def test_what_is_not_reached_in_time_is_out_but_something_is_always_tried():
     three = [candidate(name) for name in ("lda", "naive_bayes", "qda")]
     tried = try_candidates(three, X, Y, make_folds(Y, 3, 1), jobs=1, seconds=0, progress=False)
     assert list(tried.probabilities) == ["lda"]
-    assert "before its turn" in tried.excluded["qda"]
+    assert "ended after 0 of 3 folds" in tried.excluded["qda"]
 
 
 def test_candidates_tried_one_by_one_answer_as_in_one_cross_validation(folds):
