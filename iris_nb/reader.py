@@ -6,8 +6,9 @@
 __all__ = ['DELIMITERS', 'MAX_BYTES', 'TEXT', 'BLOCK', 'is_numeric', 'is_label', 'to_numbers', 'OddRecord', 'Chunk', 'CsvTable',
            'ParquetTable', 'Table', 'readable', 'open_table']
 
-# %% ../nbs/api/08b_reader.ipynb #e326cb77
+# %% ../nbs/api/08b_reader.ipynb #15c6a7d0
 import csv
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 from .records import Block, RecordCounter, TableError, recount, split_header, split_records, utf8_pieces
 from .schema import BLANKS, NUMBER, parse_number
 
-# %% ../nbs/api/08b_reader.ipynb #a0b63990
+# %% ../nbs/api/08b_reader.ipynb #b7a2d86d
 _TYPES = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
 
 
@@ -74,7 +75,7 @@ def _only_numbers(column: pa.Array, decimal: str) -> pa.Array:
         column = pc.if_else(pc.match_substring_regex(column, rf"\A{NUMBER}\z"), column, none)
     return column
 
-# %% ../nbs/api/08b_reader.ipynb #32592ac5
+# %% ../nbs/api/08b_reader.ipynb #c0ec1b59
 @dataclass(frozen=True)
 class OddRecord:
     "A record with too many or too few cells."
@@ -128,7 +129,7 @@ class Chunk:
         "Return the named columns as numbers, NaN where there is none."
         return [to_numbers(self.batch.column(name), self.decimal) for name in names]
 
-# %% ../nbs/api/08b_reader.ipynb #f7de0cb4
+# %% ../nbs/api/08b_reader.ipynb #2a873d23
 DELIMITERS = ",;\t|"
 
 
@@ -159,7 +160,7 @@ def _check_names(path: Path, names: Sequence[str], needed: Sequence[str]) -> Non
                          f"columns: put them into a first line, with {', '.join(needed)} among them.")
     if missing:
         likely = {name: _likely(name, [other for other in names if other not in needed]) for name in missing}
-        renaming = ", ".join(f"{old} to {new}" for new, old in likely.items() if old)
+        renaming = ", ".join(f"{_listed([old])} to {new}" for new, old in likely.items() if old)
         lacking = ", ".join(new for new, old in likely.items() if not old)
         what = " and ".join(filter(None, [renaming and f"rename {renaming}", lacking and f"add {lacking}"]))
         raise TableError(f"{path} has the columns {_listed(names)}; the table needs {', '.join(needed)}: {what}.")
@@ -176,12 +177,14 @@ def _read_header(path: Path, header: str, needed: Sequence[str]) -> tuple[str, l
     if not found:
         raise TableError(f"{path} can't be read: its header has a name of more than 131,072 characters. "
                          "Is it a CSV file?")
+    for names in found.values():
+        names[:] = [name.strip() if name.strip() in needed else name for name in names]  # after ", "
     fits = [d for d, names in found.items() if set(needed) <= set(names)]
     best = fits[0] if fits else max(found, key=lambda d: len(found[d]))
     _check_names(path, found[best], needed)
     return best, found[best]
 
-# %% ../nbs/api/08b_reader.ipynb #a65860ed
+# %% ../nbs/api/08b_reader.ipynb #c6a43c8b
 class CsvTable:
     "A CSV file that is read in blocks."
     unit = "line"
@@ -193,6 +196,10 @@ class CsvTable:
         self._counter = RecordCounter()
         pieces = self._counted(utf8_pieces(path, size))
         header, rest, line = split_header(pieces, str(path))
+        self._headers = 1
+        if re.fullmatch(rb'"?sep=."?', header.data):  # a spreadsheet's hint about the delimiter
+            header, rest, line = split_header(chain([rest], pieces), str(path), line)
+            self._headers = 2
         self.delimiter, self.names = _read_header(path, header.data.decode(), needed)
         blocks = split_records(chain([rest], pieces), self.delimiter, line, str(path))
         first = next(blocks, None)
@@ -241,9 +248,10 @@ class CsvTable:
 
     def verify(self, rows: int) -> None:
         "Raise `TableError` where the file, now read, has another number of rows."
-        if rows + 1 == self._counter.records or rows + 1 == recount(self.path, self.delimiter):
+        records = rows + self._headers
+        if records == self._counter.records or records == recount(self.path, self.delimiter):
             return
-        raise TableError(f"{self.path} has {self._counter.records - 1:,} rows, but {rows:,} were read. "
+        raise TableError(f"{self.path} has {self._counter.records - self._headers:,} rows, but {rows:,} were read. "
                          "That is an error of this program; nothing was written.")
 
 
@@ -259,7 +267,7 @@ def _decimal_sign(
 
     return "," if some(",") and not some("[.]") else "."
 
-# %% ../nbs/api/08b_reader.ipynb #ca5543ca
+# %% ../nbs/api/08b_reader.ipynb #b3729c6e
 MAX_BYTES = 1 << 26  # of a chunk, and of a row
 
 
@@ -354,7 +362,7 @@ class ParquetTable:
         if rows != self.rows:
             raise TableError(f"{self.path} promises {self.rows:,} rows, but {rows:,} were read; nothing was written.")
 
-# %% ../nbs/api/08b_reader.ipynb #de4b9922
+# %% ../nbs/api/08b_reader.ipynb #f46f6ffa
 TEXT = (".csv", ".tsv", ".txt", ".data")
 
 

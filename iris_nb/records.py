@@ -6,7 +6,7 @@
 __all__ = ['MAX_RECORD', 'MAX_HEADER', 'TableError', 'file_encoding', 'utf8_pieces', 'Block', 'split_records', 'split_header',
            'RecordCounter', 'recount']
 
-# %% ../nbs/api/08a_records.ipynb #7cdef76a
+# %% ../nbs/api/08a_records.ipynb #e5356709
 import codecs
 import csv
 import re
@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 
 from .config import IrisError
 
-# %% ../nbs/api/08a_records.ipynb #739f5bf9
+# %% ../nbs/api/08a_records.ipynb #49eb0772
 class TableError(IrisError):
     "A file that can't be read as a table; the message says why and what to do."
 
-# %% ../nbs/api/08a_records.ipynb #349477ce
+# %% ../nbs/api/08a_records.ipynb #5aa701ed
 def file_encoding(path: Path) -> str:
     "Return the encoding of a text file by its first bytes: utf-8-sig (also without a mark), utf-16, -le or -be."
     with path.open("rb") as file:
@@ -54,7 +54,7 @@ def utf8_pieces(path: Path, size: int) -> Iterator[bytes]:
         except UnicodeDecodeError as error:
             raise TableError(f"{path} begins as UTF-16 text, but {error.reason} follows. Save it as UTF-8.") from error
 
-# %% ../nbs/api/08a_records.ipynb #89083da1
+# %% ../nbs/api/08a_records.ipynb #9eb34e2b
 def _is_well_formed(data: NDArray[np.uint8], quotes: NDArray[np.int64], delimiter: str) -> bool:
     "Return whether every quotation mark opens a cell, closes one, or is one of a doubled pair."
     beside = np.zeros(256, dtype=bool)
@@ -63,7 +63,7 @@ def _is_well_formed(data: NDArray[np.uint8], quotes: NDArray[np.int64], delimite
     after = beside[data[np.minimum(quotes[1::2] + 1, len(data) - 1)]]
     return bool((before | (quotes[::2] == 0)).all() and after.all())
 
-# %% ../nbs/api/08a_records.ipynb #c07a5b5f
+# %% ../nbs/api/08a_records.ipynb #d35fb3f9
 def _quoted_cells(data: bytes, delimiter: str) -> NDArray[np.int64]:  # shape (cells, 2): first byte, first byte behind
     "Return where the quoted cells are; one that does not end reaches to the end of the data."
     pattern = rb'(?:(?<=[\r\n' + re.escape(delimiter.encode()) + rb'])|\A)"[^"]*(?:""[^"]*)*(?:"|\Z)'
@@ -85,7 +85,7 @@ def _line_ends(data: bytes, delimiter: str) -> tuple[NDArray[np.int64], NDArray[
     edges = _quoted_cells(data, delimiter).ravel()
     return ends, np.searchsorted(edges, ends, side="right") % 2 == 0
 
-# %% ../nbs/api/08a_records.ipynb #5805e8e4
+# %% ../nbs/api/08a_records.ipynb #c3d9e57f
 @dataclass(frozen=True)
 class Block:
     "Whole records of a CSV file, as UTF-8."
@@ -104,7 +104,7 @@ class Block:
         is_blank[is_blank] = blank
         return np.asarray(self.line + np.append(0, last + 1)[~is_blank], dtype=np.int64)
 
-# %% ../nbs/api/08a_records.ipynb #9d4399d8
+# %% ../nbs/api/08a_records.ipynb #bc5de78d
 MAX_RECORD = 1 << 26  # bytes
 
 
@@ -161,16 +161,17 @@ def _checked(block: Block, path: str) -> Block:
                          "Save the file as UTF-8 (in a spreadsheet: CSV UTF-8).") from error
     return block
 
-# %% ../nbs/api/08a_records.ipynb #a83e5287
+# %% ../nbs/api/08a_records.ipynb #468bbca0
 MAX_HEADER = 1 << 22  # bytes
 
 
 def split_header(
     pieces: Iterator[bytes],  # UTF-8
     path: str = "The file",  # for messages
+    line: int = 1,  # of the file, where the pieces begin
 ) -> tuple[Block, bytes, int]:  # the first record without its line end, the bytes behind it, the line where they begin
     "Return the first record that is not blank; raise `TableError` where it has no end or is not UTF-8."
-    data, line = b"", 1
+    data = b""
     for piece in chain(pieces, [None]):
         data, is_last = data + (piece or b""), piece is None
         begin = len(data) - len(data.lstrip(b"\r\n"))
@@ -184,7 +185,7 @@ def split_header(
             break
     raise TableError(f"{path} has no line end in its first {MAX_HEADER >> 20} MiB: is it a CSV file?")
 
-# %% ../nbs/api/08a_records.ipynb #4b704510
+# %% ../nbs/api/08a_records.ipynb #6c02d2f7
 class RecordCounter:
     "Count the records of a CSV file from its bytes, whatever the pieces are that it comes in."
 

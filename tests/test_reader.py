@@ -234,6 +234,12 @@ def test_an_index_column_quoted_names_and_a_byte_order_mark_lose_nothing(tmp_pat
         ("height;weight\n1.7;70\n", [1.7], ["Columns are separated by ';'."]),
         ("height\tweight\n1,7\t70\n", [1.7], ["Columns are separated by '\\t'.", "Decimals are written with a comma."]),
         ('height,weight\n"1,7",70\n', [np.nan], []),
+        ("height, weight\n1.7, 70\n", [1.7], []),
+        (
+            "sep=;\nheight;weight\n1,7;70\n",
+            [1.7],
+            ["Columns are separated by ';'.", "Decimals are written with a comma."],
+        ),
         ("height;weight\n1,700;70\n1.7;70\n", [np.nan, 1.7], ["Columns are separated by ';'."]),
     ],
 )
@@ -242,6 +248,8 @@ def test_delimiter_and_decimal_comma_are_found_and_said(tmp_path, text, numbers,
     (chunk,) = map((table := CsvTable(tmp_path / "t.csv", PEOPLE.names)).parse, table.blocks())
     assert np.array_equal(chunk.numbers(["height"])[0], numbers, equal_nan=True)
     assert table.remarks == remarks
+    assert chunk.places()[0] == text[: text.index("70")].count("\n") + 1
+    table.verify(len(numbers))
 
 
 def test_many_columns_are_no_quadratic_work(tmp_path):

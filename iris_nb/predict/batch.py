@@ -6,7 +6,7 @@
 __all__ = ['Fault', 'FAULTS_HEADER', 'SUFFIXES', 'ScoreError', 'rows_in_range', 'answer_names', 'ScoredChunk', 'score_chunk',
            'faults_path', 'ScoreResult', 'score']
 
-# %% ../../nbs/api/predict/02_batch.ipynb #e6ea1958
+# %% ../../nbs/api/predict/02_batch.ipynb #54bc74ed
 import csv
 import os
 from collections import deque
@@ -30,7 +30,7 @@ from .predictor import Predictor
 from ..reader import Chunk, Table, open_table
 from ..schema import Schema, faults_of
 
-# %% ../../nbs/api/predict/02_batch.ipynb #809f7c87
+# %% ../../nbs/api/predict/02_batch.ipynb #2fe40043
 class ScoreError(IrisError):
     "A file that can't be scored; the message says why."
 
@@ -52,7 +52,7 @@ def _reasons(
     row = {name: values[name] if np.isnan(v) else float(v) for name, v in zip(schema.names, x, strict=True)}
     return "; ".join(str(fault) for fault in faults_of(schema, row))
 
-# %% ../../nbs/api/predict/02_batch.ipynb #58391c58
+# %% ../../nbs/api/predict/02_batch.ipynb #e08d0226
 def _number_column(values: NDArray[Any]) -> pa.Array:
     return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(values)])
 
@@ -88,7 +88,7 @@ def _answer_columns(predictor: Predictor, X: NDArray[np.float64]) -> dict[str, p
     values = [label, _number_column(best), *map(_number_column, P)]
     return dict(zip(answer_names(predictor.schema), values, strict=True))
 
-# %% ../../nbs/api/predict/02_batch.ipynb #2654b137
+# %% ../../nbs/api/predict/02_batch.ipynb #7d30a1d6
 Fault = tuple[int, str, list[Any]]  # line or number of the row, reason, values
 
 
@@ -123,7 +123,7 @@ def score_chunk(predictor: Predictor, chunk: Chunk) -> ScoredChunk:
     features = dict(zip(names, map(_number_column, columns), strict=True))
     return ScoredChunk(pa.record_batch(came | features | _answer_columns(predictor, X)), faulty)
 
-# %% ../../nbs/api/predict/02_batch.ipynb #786fb213
+# %% ../../nbs/api/predict/02_batch.ipynb #9df2b505
 def _in_order(pool: ThreadPoolExecutor, predictor: Predictor, table: Table, most: int) -> Iterator[ScoredChunk]:
     "Yield the scored chunks of a table, with at most `most` of them under way."
     def work(block: Any) -> ScoredChunk:
@@ -137,7 +137,7 @@ def _in_order(pool: ThreadPoolExecutor, predictor: Predictor, table: Table, most
     while under_way:
         yield under_way.popleft().result()
 
-# %% ../../nbs/api/predict/02_batch.ipynb #8d856ff3
+# %% ../../nbs/api/predict/02_batch.ipynb #fce6070e
 def _repeats(column: pa.Array) -> bool:
     "Return whether at least half of a column's values were there before."
     try:
@@ -150,6 +150,9 @@ def _open_writer(path: Path, suffix: str, first: pa.RecordBatch) -> Any:  # with
     if suffix == ".parquet":
         repeating = [name for name in first.schema.names if _repeats(first.column(name))]
         return parquet.ParquetWriter(path, first.schema, use_dictionary=repeating, write_batch_size=1 << 16)
+    if nested := [field.name for field in first.schema if pa.types.is_nested(field.type)]:
+        raise ScoreError(f"A CSV file can't hold {', '.join(nested)}, with several values in a cell: "
+                         "choose an output that ends in .parquet.")
     return arrow_csv.CSVWriter(path, first.schema, write_options=arrow_csv.WriteOptions(quoting_style="needed"))
 
 
@@ -166,7 +169,7 @@ def _output(path: Path, suffix: str, first: pa.RecordBatch) -> Iterator[Callable
         yield write
         behind.pop().result()
 
-# %% ../../nbs/api/predict/02_batch.ipynb #e9ed4498
+# %% ../../nbs/api/predict/02_batch.ipynb #a116e962
 FAULTS_HEADER = ["where", "reason"]
 
 
@@ -188,7 +191,7 @@ def _faults_file(path: Path, names: list[str], unit: str) -> Iterator[Callable[[
     if not tables:
         path.unlink(missing_ok=True)
 
-# %% ../../nbs/api/predict/02_batch.ipynb #a2d28bf1
+# %% ../../nbs/api/predict/02_batch.ipynb #e6aaad3a
 SUFFIXES = (".csv", ".parquet")
 
 
@@ -224,7 +227,7 @@ def _check_columns(table: Table, schema: Schema, source: Path) -> None:
     if taken := [name for name in answer_names(schema) if name in table.names]:
         raise ScoreError(f"{source} has a column {', '.join(taken)} already: rename it, or score another file.")
 
-# %% ../../nbs/api/predict/02_batch.ipynb #58402c36
+# %% ../../nbs/api/predict/02_batch.ipynb #980f3c6c
 @dataclass
 class ScoreResult:
     "What became of the rows of a file."

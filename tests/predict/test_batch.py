@@ -117,6 +117,12 @@ def test_a_table_with_faulty_rows_only_is_all_set_aside(predictor, tmp_path):
         (lambda p: (p / "empty.csv").write_text("") or p / "empty.csv", "can't be read: it is empty"),
         (lambda p: (p / "torn.parquet").write_bytes(b"PAR1") and p / "torn.parquet", "can't be read"),
         (lambda p: write(pd.DataFrame({n: [1.0] for n in [*NAMES, "predicted"]}), p / "rows.parquet"), "already"),
+        (
+            lambda p: write(
+                pd.DataFrame({n: [[1.0]] if n == "note" else [1.0] for n in [*NAMES, "note"]}), p / "rows.parquet"
+            ),
+            "can't hold note",
+        ),
     ],
 )
 def test_a_file_that_can_not_be_scored_is_one_sentence_and_no_output(predictor, tmp_path, make, said):
