@@ -17,7 +17,7 @@ HEAVY = {"mlflow", "sklearn", "skl2onnx", "onnx", "pandas", "pyarrow", "papermil
 
 #: The layers, from the ground up: a module may know those of lower layers, and those of its own layer and room.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("schema", "table", "examples", "config", "keys", "records", "reader"),
+    ("schema", "table", "examples", "config", "keys", "records", "columns", "reader"),
     ("bundle", "charts", "client"),
     ("audit",),
     ("predict",),

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from iris_nb.columns import is_numeric, to_numbers
 from iris_nb.examples import PEOPLE
 from iris_nb.predict.batch import rows_in_range
-from iris_nb.reader import CsvTable, ParquetTable, is_numeric, open_table, to_numbers
+from iris_nb.reader import CsvTable, ParquetTable, open_table
 from iris_nb.records import TableError
 from iris_nb.schema import parse_number
 from iris_nb.table import SCHEMA

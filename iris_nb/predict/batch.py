@@ -6,7 +6,7 @@
 __all__ = ['Fault', 'FAULTS_HEADER', 'SUFFIXES', 'ScoreError', 'rows_in_range', 'answer_names', 'ScoredChunk', 'score_chunk',
            'faults_path', 'ScoreResult', 'score']
 
-# %% ../../nbs/api/predict/02_batch.ipynb #54bc74ed
+# %% ../../nbs/api/predict/02_batch.ipynb #6863555e
 import csv
 import os
 from collections import deque
@@ -27,10 +27,11 @@ from tqdm import tqdm
 
 from ..config import IrisError, atomic_write, is_same_file
 from .predictor import Predictor
-from ..reader import Chunk, Table, open_table
+from ..columns import Chunk
+from ..reader import Table, open_table
 from ..schema import Schema, faults_of
 
-# %% ../../nbs/api/predict/02_batch.ipynb #2fe40043
+# %% ../../nbs/api/predict/02_batch.ipynb #c57ce9ba
 class ScoreError(IrisError):
     "A file that can't be scored; the message says why."
 
@@ -52,7 +53,7 @@ def _reasons(
     row = {name: values[name] if np.isnan(v) else float(v) for name, v in zip(schema.names, x, strict=True)}
     return "; ".join(str(fault) for fault in faults_of(schema, row))
 
-# %% ../../nbs/api/predict/02_batch.ipynb #e08d0226
+# %% ../../nbs/api/predict/02_batch.ipynb #4223210b
 def _number_column(values: NDArray[Any]) -> pa.Array:
     return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(values)])
 
@@ -88,7 +89,7 @@ def _answer_columns(predictor: Predictor, X: NDArray[np.float64]) -> dict[str, p
     values = [label, _number_column(best), *map(_number_column, P)]
     return dict(zip(answer_names(predictor.schema), values, strict=True))
 
-# %% ../../nbs/api/predict/02_batch.ipynb #7d30a1d6
+# %% ../../nbs/api/predict/02_batch.ipynb #4cb0dae0
 Fault = tuple[int, str, list[Any]]  # line or number of the row, reason, values
 
 
@@ -123,7 +124,7 @@ def score_chunk(predictor: Predictor, chunk: Chunk) -> ScoredChunk:
     features = dict(zip(names, map(_number_column, columns), strict=True))
     return ScoredChunk(pa.record_batch(came | features | _answer_columns(predictor, X)), faulty)
 
-# %% ../../nbs/api/predict/02_batch.ipynb #9df2b505
+# %% ../../nbs/api/predict/02_batch.ipynb #74912dd7
 def _in_order(pool: ThreadPoolExecutor, predictor: Predictor, table: Table, most: int) -> Iterator[ScoredChunk]:
     "Yield the scored chunks of a table, with at most `most` of them under way."
     def work(block: Any) -> ScoredChunk:
@@ -137,7 +138,7 @@ def _in_order(pool: ThreadPoolExecutor, predictor: Predictor, table: Table, most
     while under_way:
         yield under_way.popleft().result()
 
-# %% ../../nbs/api/predict/02_batch.ipynb #fce6070e
+# %% ../../nbs/api/predict/02_batch.ipynb #cafec4f9
 def _repeats(column: pa.Array) -> bool:
     "Return whether at least half of a column's values were there before."
     try:
@@ -169,7 +170,7 @@ def _output(path: Path, suffix: str, first: pa.RecordBatch) -> Iterator[Callable
         yield write
         behind.pop().result()
 
-# %% ../../nbs/api/predict/02_batch.ipynb #a116e962
+# %% ../../nbs/api/predict/02_batch.ipynb #5be360d0
 FAULTS_HEADER = ["where", "reason"]
 
 
@@ -191,7 +192,7 @@ def _faults_file(path: Path, names: list[str], unit: str) -> Iterator[Callable[[
     if not tables:
         path.unlink(missing_ok=True)
 
-# %% ../../nbs/api/predict/02_batch.ipynb #e6aaad3a
+# %% ../../nbs/api/predict/02_batch.ipynb #361c4723
 SUFFIXES = (".csv", ".parquet")
 
 
@@ -227,7 +228,7 @@ def _check_columns(table: Table, schema: Schema, source: Path) -> None:
     if taken := [name for name in answer_names(schema) if name in table.names]:
         raise ScoreError(f"{source} has a column {', '.join(taken)} already: rename it, or score another file.")
 
-# %% ../../nbs/api/predict/02_batch.ipynb #980f3c6c
+# %% ../../nbs/api/predict/02_batch.ipynb #cedc846c
 @dataclass
 class ScoreResult:
     "What became of the rows of a file."

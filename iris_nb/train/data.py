@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from ..config import IrisError
-from ..reader import Chunk, open_table, readable
+from ..columns import Chunk
+from ..reader import open_table, readable
 from ..records import TableError
 from ..schema import Schema, fault_of, shown
 from ..table import SCHEMA, load_rows
