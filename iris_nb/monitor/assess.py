@@ -64,14 +64,23 @@ def judge_quality(
 ) -> tuple[State, str]:
     "Return the state of the accuracy, and a sentence about it."
     state, said = quality.verdict(rows, calibrator, trained, least)
-    known = int(rows["true_label"].notna().sum())
+    known = _labels_since_drift(rows, verdicts)
+    there = "1 is" if known == 1 else f"{known or 'none'} are"
     if state != "good" or known >= least or not has_drifted(verdicts):
         return state, said
     return "unsure", (
-        "These rows differ from the training sample, on which confidence was calibrated. Confidence alone "
-        f"would say {quality.expected(rows['confidence'], calibrator)} right, which may be far off. "
-        f"It takes {least} true classes to settle it; {known or 'none'} {'is' if known == 1 else 'are'} known."
+        "These rows differ from the training sample, on which confidence was calibrated. Confidence alone would say "
+        f"{quality.expected(rows['confidence'], calibrator)} right, which may be far off. "
+        f"It takes {least} true classes of such rows to settle it; {there} known."
     )
+
+
+def _labels_since_drift(rows: pd.DataFrame, verdicts: Sequence[Verdict]) -> int:
+    "Return how many true classes are known of rows that drifted; of all rows, where drift is older than they are."
+    begun = [v.since for v in verdicts if v.state == "alarm" and v.distances]
+    first = min(since for since in begun if since) if begun and all(begun) else None
+    drifted = rows if first is None else rows[rows["time"] >= pd.Timestamp(first)]
+    return int(drifted["true_label"].notna().sum())
 
 
 def has_drifted(verdicts: Sequence[Verdict]) -> bool:

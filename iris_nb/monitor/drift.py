@@ -107,7 +107,7 @@ def _cdf_gaps(
 ) -> Floats:  # shape (draws,)
     "Return the largest gap between two empirical distributions, for many draws at once."
     gaps = np.cumsum(shares[:, order], axis=1)[:, ends]
-    return np.maximum(gaps.max(axis=1), -gaps.min(axis=1)).astype(float)
+    return np.asarray(np.maximum(gaps.max(axis=1), -gaps.min(axis=1)), dtype=float)
 
 # %% ../../nbs/api/monitor/01_drift.ipynb #1f0c72fb
 def _ties(values: Floats) -> tuple[NDArray[np.int_], NDArray[np.int_]]:  # order of the rows, ends of equal ones
@@ -135,7 +135,7 @@ class NullDistribution:
         return float(np.quantile(self.statistics[name], 1 - level))
 
 # %% ../../nbs/api/monitor/01_drift.ipynb #d472a893
-def _resampled(rows: int, window: int, draws: int) -> Iterator[tuple[Floats, Floats]]:  # shape (some draws, rows)
+def _resampled(rows: int, window: int, draws: int) -> Iterator[tuple[Any, Any]]:  # arrays, shape (some draws, rows)
     "Yield how often each row occurs in a reference and in a window drawn anew, some draws at a time; seeded."
     rng, even = np.random.default_rng(window), np.full(rows, 1 / rows)
     for start in range(0, draws, 500):

@@ -22,7 +22,10 @@ from voila.tornado.handler import TornadoVoilaHandler
 from ..config import ConfigError, setting
 
 # %% ../../nbs/api/run/04_page_server.ipynb #aa217ed2
-class BoundedKernelManager(AsyncMappingKernelManager):  # type: ignore[misc]
+_Kernels: Any = AsyncMappingKernelManager  # Voila mixes its pool into it, which no type says
+
+
+class BoundedKernelManager(_Kernels):  # type: ignore[misc]
     "Starts a bounded number of kernels; answers 503 where another one is asked for."
 
     most = Integer(4, min=1, config=True, help="Kernels at once, the one that waits for a visitor included.")
@@ -117,10 +120,10 @@ class PageHandler(TornadoVoilaHandler):  # type: ignore[misc]
         self.finish(_BUSY)
 
 # %% ../../nbs/api/run/04_page_server.ipynb #f4a1d3ec
-class SignOut(JupyterHandler):  # type: ignore[misc]
+class SignOut(JupyterHandler):
     "Forgets who the visitor is."
 
-    @allow_unauthenticated  # type: ignore[untyped-decorator]
+    @allow_unauthenticated
     def get(self) -> None:
         "Forget the cookie and go to the page, which asks for the token again."
         self.identity_provider.clear_login_cookie(self)

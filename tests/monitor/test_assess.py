@@ -49,7 +49,7 @@ def test_confident_answers_to_rows_unlike_training_are_not_called_good(predictor
     assert report.accuracy.value > 0.95
     assert (report.drifting, report.quality) == ("alarm", "unsure")
     assert "differ from the training sample" in report.sentence
-    assert "20 true classes" in report.sentence
+    assert "It takes 20 true classes" in report.sentence
 
 
 def test_a_few_labels_do_not_settle_it_and_are_counted(predictor, answered):
@@ -80,3 +80,11 @@ def test_states_have_one_order():
 
 def test_drift_that_nothing_could_be_said_of_is_not_good():
     assert Report(0.0, "24h", 3, [Verdict("x", "unsure", "Too few.")], "good", "Fine.").state == "unsure"
+
+
+def test_labels_from_before_the_drift_do_not_settle_what_came_after(predictor, answered):
+    rows = pd.concat([answered(drifted=False, labels=60), answered(drifted=True)], ignore_index=True)
+    rows["time"] = pd.date_range("2026-05-01", periods=len(rows), freq="min", tz="UTC")
+    report = assess(predictor, rows, "24h")
+    assert (report.drifting, report.quality) == ("alarm", "unsure")
+    assert "none are known" in report.sentence
