@@ -287,7 +287,8 @@ def _wal_fits(path: Path) -> bool:
     try:
         with closing(sqlite3.connect(f"{address}&immutable=1", uri=True)) as file:  # without the write-ahead log
             seq, digest, _ = _ends(file)
-        with closing(sqlite3.connect(address, uri=True)) as both:
+        with closing(sqlite3.connect(address, uri=True, isolation_level=None)) as both:
+            both.execute("BEGIN")  # one snapshot, whatever others write meanwhile
             head, _, anchor = _ends(both)
             if head <= seq:
                 return head == seq

@@ -1,14 +1,16 @@
 """The log's files and connections: what is refused, what is survived, and what is noticed."""
 
 import sqlite3
+import threading
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import select, text
 
 from iris_nb.audit.connection import begin_exclusive
 from iris_nb.audit.log import AuditError, AuditReplaced
-from iris_nb.audit.maintenance import backup, verify
-from tests.audit.logs import SCHEMA, entries, entry, open_log, script
+from iris_nb.audit.maintenance import backup, prune, verify
+from tests.audit.logs import NOON, SCHEMA, SECOND, entries, entry, open_log, script
 
 
 def test_a_log_in_memory_is_none():
@@ -166,6 +168,31 @@ def test_a_killed_log_is_continued_from_its_write_ahead_log(tmp_path):
     (tmp_path / "killed-audit.db-wal").rename(tmp_path / "killed.db-wal")
     with open_log(tmp_path / "killed.db") as log:
         assert (log.count(), verify(log).sound) == (600, True)
+
+
+def test_a_log_can_be_opened_while_others_write_and_prune(tmp_path):
+    path, stop = tmp_path / "audit.db", threading.Event()
+    with open_log(path, sync="normal") as log:
+        log.append(entries(100))
+
+        def work() -> None:
+            for start in range(100, 10**6, 50):
+                if stop.is_set():
+                    return
+                log.append(entries(start + 50, start))
+                if start % 500 == 0:
+                    prune(log, datetime.fromtimestamp(NOON // SECOND + start - 200, UTC))
+
+        writer = threading.Thread(target=work)
+        writer.start()
+        try:
+            for _ in range(30):
+                with open_log(path) as other:
+                    assert other.count() > 0
+        finally:
+            stop.set()
+            writer.join()
+        assert verify(log).sound
 
 
 def test_rows_of_a_removed_write_ahead_log_are_saved_and_the_log_refuses(tmp_path):
