@@ -1,4 +1,4 @@
-"""How quickly the prediction log writes and reads, without a service around it.
+"""How quickly the audit log writes and reads, without a service around it.
 
     .venv/bin/python bench/log.py [ADDRESS] [--rows 1000000] [--sync full]
 

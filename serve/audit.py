@@ -16,7 +16,7 @@ class AuditTrail:
     def __init__(self, open_log: Callable[[], AuditLog], metrics: Metrics) -> None:
         self._open, self._metrics = open_log, metrics
         self._log: AuditLog | None = None
-        self.fault = "The prediction log is not open yet."
+        self.fault = "The audit log is not open yet."
 
     @property
     def log(self) -> AuditLog:
@@ -36,7 +36,7 @@ class AuditTrail:
             message, refused = str(error), _blames_rows(error)
         self._metrics.failure()
         if refused or not self.fault:
-            log.error("the prediction log can't be written", extra={"fault": message})
+            log.error("the audit log can't be written", extra={"fault": message})
         if refused:
             raise RowRefused(strip_paths(message), retry_after=1)
         self.fault = strip_paths(message)
@@ -63,7 +63,7 @@ class AuditTrail:
             if guard:
                 guard.check()
         except AuditReplaced as error:
-            log.error("the prediction log was replaced", extra={"fault": str(error)})
+            log.error("the audit log was replaced", extra={"fault": str(error)})
             return True
         return False
 

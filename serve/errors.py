@@ -87,7 +87,7 @@ TABLE: dict[type[Exception], Rule] = {
     Unknown: Rule(HTTPStatus.NOT_FOUND, "not-found", "There is no such thing"),
     AuditMissing: Rule(HTTPStatus.NOT_FOUND, "not-found", "There is no such thing"),
     AuditConflict: Rule(HTTPStatus.CONFLICT, "conflict", "This contradicts what is known"),
-    AuditError: Rule(HTTPStatus.SERVICE_UNAVAILABLE, "log-down", "The prediction log can't be used"),
+    AuditError: Rule(HTTPStatus.SERVICE_UNAVAILABLE, "log-down", "The audit log can't be used"),
     BundleError: Rule(HTTPStatus.CONFLICT, "bundle-refused", "The model can't be used"),
     TooSlow: Rule(HTTPStatus.REQUEST_TIMEOUT, "too-slow", "The request took too long to arrive"),
     TooLarge: Rule(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", "The request is too large"),
@@ -96,8 +96,8 @@ TABLE: dict[type[Exception], Rule] = {
     Busy: Rule(HTTPStatus.TOO_MANY_REQUESTS, "busy", "Too many requests"),
     NoModel: Rule(HTTPStatus.SERVICE_UNAVAILABLE, "no-model", "There is no model to answer with"),
     ModelFailed: Rule(HTTPStatus.SERVICE_UNAVAILABLE, "model-failed", "The model gives no answer"),
-    RowRefused: Rule(HTTPStatus.SERVICE_UNAVAILABLE, "row-refused", "The prediction log refuses this input"),
-    LogDown: Rule(HTTPStatus.SERVICE_UNAVAILABLE, "log-down", "The prediction log can't be used"),
+    RowRefused: Rule(HTTPStatus.SERVICE_UNAVAILABLE, "row-refused", "The audit log refuses this input"),
+    LogDown: Rule(HTTPStatus.SERVICE_UNAVAILABLE, "log-down", "The audit log can't be used"),
     Closing: Rule(HTTPStatus.SERVICE_UNAVAILABLE, "closing", "The service is closing"),
 }
 

@@ -83,7 +83,7 @@ class Service:
         "Return why no prediction can be answered now, one sentence each; none when one can."
         found = [] if self.reloader.model else [self.reloader.why_none]
         if self.audit.fault:
-            found.append(f"The prediction log can't be written: {self.audit.fault}")
+            found.append(f"The audit log can't be written: {self.audit.fault}")
         return [*found, "The service is closing."] if self.batcher.closing else found
 
     def health(self) -> Health:
