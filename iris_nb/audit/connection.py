@@ -4,25 +4,23 @@
 
 # %% auto #0
 __all__ = ['Sync', 'parse_url', 'FileGuard', 'open_engine', 'driver_errors', 'begin_exclusive', 'WriterConnection', 'check_wal',
-           'BulkInserter', 'LogDatabase']
+           'BulkInserter']
 
 # %% ../../nbs/api/audit/02_connection.ipynb #fd55b000
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Dialect, Engine, PoolProxiedConnection, QueuePool, Row, Select, Table
-from sqlalchemy import and_, create_engine, false, insert, make_url, select
+from sqlalchemy import URL, Connection, Dialect, Engine, PoolProxiedConnection, QueuePool, Table
+from sqlalchemy import create_engine, insert, make_url
 
-from .migrations import AuditError, AuditReplaced, predictions_query, readable_errors, reflect_table
+from .migrations import AuditError, AuditReplaced
 from ..config import ADDRESS, is_address
-from ..schema import Schema
 
 # %% ../../nbs/api/audit/02_connection.ipynb #9a3f8532
 def parse_url(
@@ -361,41 +359,3 @@ class BulkInserter:
             _copy_rows(cursor, self._statements[1], values, self._columns)
         else:
             _insert_rows(cursor, self._statements, values, self._columns)
-
-# %% ../../nbs/api/audit/02_connection.ipynb #a57de940
-class LogDatabase:
-    "Hold the tables of an audit log, and the engine that reaches them."
-
-    def __init__(self, engine: Engine, schema: Schema, where: str, guard: FileGuard | None = None) -> None:
-        self.engine, self.schema, self.where, self.guard = engine, schema, where, guard
-        self.errors = driver_errors(engine)
-        with self.connect() as connection:
-            self.rows, self.requests = reflect_table(connection, "rows"), reflect_table(connection, "requests")
-            self.labels, self.chain = reflect_table(connection, "labels"), reflect_table(connection, "chain")
-        self.predictions = predictions_query(self.rows, self.requests, engine.dialect.name).subquery("predictions")
-        valid = and_(self.labels.c.seq == self.predictions.c.seq, self.labels.c.superseded == false())
-        self.labelled = self.predictions.outerjoin(self.labels, valid)  # each prediction beside its valid label, if any
-
-    @contextmanager
-    def connect(self) -> Iterator[Connection]:
-        "Yield a connection; raise `AuditError` for whatever the database raises."
-        with readable_errors(self.where, *self.errors):
-            if self.guard:
-                self.guard.check()
-            with self.engine.connect() as connection:
-                yield connection
-
-    def fetch(self, query: Select[Any]) -> Sequence[Row[Any]]:
-        "Return the rows of a query."
-        with self.connect() as connection:
-            return connection.execute(query).all()
-
-    def ends(self) -> Row[Any]:
-        "Return both ends of the hash chain: `seq` and `digest` of its head, and of the `anchor` where it was last cut."
-        found = self.fetch(select(self.chain))
-        if len(found) != 1:
-            raise AuditError(
-                f"The audit log {self.where} can't be trusted: its table `chain` has {len(found)} rows instead of one. "
-                "Restore a backup."
-            )
-        return found[0]

@@ -18,9 +18,9 @@ import msgspec
 from sqlalchemy import URL, Engine, false, insert, text, update
 
 from .chain import Position, chain_digest, pack, row_checksums
-from .connection import BulkInserter, FileGuard, LogDatabase, Sync, WriterConnection, begin_exclusive
-from .connection import check_wal, driver_errors, open_engine, parse_url
-from .history import History, Page, Window, find_row
+from .connection import BulkInserter, FileGuard, Sync, WriterConnection, begin_exclusive, check_wal
+from .connection import driver_errors, open_engine, parse_url
+from .history import History, LogDatabase, Page, Window, find_row
 from .migrations import MIGRATIONS, AuditConflict, AuditError, AuditMissing, AuditReplaced, ids_of
 from .migrations import applied_migrations, check_log, migrate, readable_errors, stored_schema
 from ..schema import Schema

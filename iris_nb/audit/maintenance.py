@@ -21,8 +21,8 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, or_, select, text, update
 
 from .chain import ChainedRequest, Position, follow_chain, parse_position
-from .connection import LogDatabase, begin_exclusive
-from .history import Window, spreadsheet_text, window_conditions
+from .connection import begin_exclusive
+from .history import LogDatabase, Window, spreadsheet_text, window_conditions
 from .log import AuditLog
 from .migrations import AuditError, predictions_sql, readable_errors
 from ..config import atomic_write

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import select
 
-from .connection import LogDatabase
+from .history import LogDatabase
 from .log import AuditLog
 
 # %% ../../nbs/api/audit/05_sample.ipynb #c4dcfba8
