@@ -2,13 +2,14 @@
 
 import threading
 from contextlib import chdir
+from pathlib import Path
 
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis.strategies import characters, text
 
 from iris_nb.audit.log import AuditLog
-from iris_nb.config import ConfigError, atomic_write, home_folder, service_url
+from iris_nb.config import ConfigError, atomic_write, home_folder, is_same_file, service_url
 from iris_nb.examples import IRIS
 
 
@@ -88,3 +89,16 @@ def test_a_log_is_kept_in_the_home_whatever_it_is_called_or_the_name_is_refused(
         pass
     assert [p.name for p in root.iterdir()] == [home.name]
     assert (home / "audit.db").is_file()
+
+
+def test_a_file_has_many_names(tmp_path):
+    table = tmp_path / "table.csv"
+    table.touch()
+    (tmp_path / "soft.csv").symlink_to(table)
+    (tmp_path / "hard.csv").hardlink_to(table)
+    (tmp_path / "folder").symlink_to(tmp_path)
+    names = ["table.csv", "./table.csv", "TABLE.csv", "soft.csv", "hard.csv", "folder/table.csv", "folder/../table.csv"]
+    with chdir(tmp_path):
+        assert all(is_same_file(table, Path(name)) for name in names)
+        assert not is_same_file(table, Path("other.csv"))
+        assert is_same_file(Path("new.csv"), tmp_path / "folder" / "New.csv")  # neither exists

@@ -5,24 +5,23 @@ import datetime
 import decimal
 import io
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from iris_nb.columns import is_numeric, to_numbers
+from iris_nb.columns import is_numeric
 from iris_nb.examples import PEOPLE
 from iris_nb.predict.batch import rows_in_range
 from iris_nb.reader import CsvTable, ParquetTable, open_table
 from iris_nb.records import TableError
-from iris_nb.schema import parse_number
 from iris_nb.table import SCHEMA
 from iris_nb.train.data import DataError, check, read_table
 from serve.errors import RequestError
 from serve.parsing import parse_row, parse_row_fast
+from tests.spellings import spelling
 
 NAMES = ["a", "b"]
 FIRST = SCHEMA.features[0]
@@ -78,44 +77,6 @@ def test_a_cell_of_several_lines_across_two_blocks_invents_no_row(tmp_path):
     path.write_text('a,b\n1,2\n3,"x\n9,9\n9,9"\n4,5\n')
     for size in range(3, 40):
         assert [row for _, row in parsed(CsvTable(path, NAMES, size))] == [["1", "2"], ["3", "x\n9,9\n9,9"], ["4", "5"]]
-
-
-spelling = st.one_of(
-    st.floats().map(str),
-    st.integers().map(str),
-    st.from_regex(r"\s?[-+]?[0-9_]{0,3}[.,]?[0-9]{0,3}([eE][-+]?[0-9]{1,3})?\s?", fullmatch=True),
-    st.text(alphabet="0123456789.,eE+-_ \t٥xnaifNIFtrue", max_size=6),
-    st.sampled_from(
-        ["1_0", "٥", " 5 ", "+5", "1e400", "nan", "inf", "-inf", "Infinity", "0x10", "1,5", "true", "True", ".5", "5."]
-    ),
-    st.sampled_from(
-        ["05", "-0", "1e-400", "null", "", '"5"', "[5]", "2024-01-01", "5%", "€5", "\xa05", "5d", "1" * 400]
-    ),
-)
-
-
-def as_json(text):
-    "What the service makes of a value that is spelled so in a body: a number, or None."
-    try:
-        value = msgspec.json.decode(f'{{"x": {text}}}')["x"]
-    except (msgspec.DecodeError, UnicodeError):
-        return None
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and abs(value) <= 1e308 else None
-
-
-@given(spelling)
-@example("5\n")
-def test_a_text_is_a_number_exactly_where_json_says_so(text):
-    expected = as_json(text)
-    found = parse_number(text)
-    assert found == expected or abs(found or 0) > 1e308
-
-
-@given(st.lists(spelling, max_size=20))
-def test_a_column_of_texts_holds_the_numbers_that_single_texts_do(texts):
-    found = to_numbers(pa.array(texts, pa.string()))
-    assert [None if np.isnan(x) else x for x in found] == [parse_number(text) for text in texts]
 
 
 def is_served(text):
@@ -188,12 +149,6 @@ def test_a_number_of_any_type_is_the_number_that_json_writes(tmp_path, column):
     (chunk,) = ParquetTable(tmp_path / "t.parquet", PEOPLE.names).blocks()
     assert chunk.numbers(["height"])[0].tolist() == [1.7]
     assert read_table(tmp_path / "t.parquet", PEOPLE)["height"].tolist() == [1.7]
-
-
-@given(st.lists(st.one_of(st.integers(-(2**63), 2**63 - 1), st.none()), min_size=1))
-def test_whole_numbers_become_the_floats_that_json_makes_of_them(values):
-    found = to_numbers(pa.array(values, pa.int64()))
-    assert [None if np.isnan(x) else x for x in found] == [None if v is None else float(v) for v in values]
 
 
 @pytest.mark.parametrize(
