@@ -6,6 +6,7 @@
 __all__ = ['nonconformity_scores', 'split_conformal', 'coverage', 'cross_conformal']
 
 # %% ../../nbs/api/train/04_conformal.ipynb #9a7f3358
+import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -58,13 +59,17 @@ def coverage(
     share: float = 0.4,  # of the rows that are scored
     random_state: int = 42,
     calibrator: _Calibrator = split_conformal,
-) -> pd.DataFrame:  # one row for each alpha: expected and counted share, its bounds, size of the sets
+    seconds: float = np.inf,  # after which no split is begun, but of the first twenty
+) -> pd.DataFrame:  # one row for each alpha: expected and counted share, its bounds, size of the sets, splits
     "Return how often the set of a left-out row contains its class (coverage)."
-    rng, n = np.random.default_rng(random_state), len(y)
+    rng, n, began = np.random.default_rng(random_state), len(y), time.monotonic()
     scored = int(share * n) - 1
     sizes = {alpha: np.zeros(splits) for alpha in alphas}
     hits = {alpha: np.zeros(splits, dtype=bool) for alpha in alphas}
     for i in range(splits):
+        if i >= 20 and time.monotonic() - began >= seconds:
+            splits = i
+            break
         left, calibrate, train = np.split(rng.permutation(n), [1, 1 + scored])
         fitted, scores = calibrator(model, (X[train], y[train]), (X[calibrate], y[calibrate]))
         p = fitted.predict_proba(X[left])[0]
@@ -72,8 +77,8 @@ def coverage(
             kept = 1 - p <= conformal_threshold(scores, alpha)
             sizes[alpha][i], hits[alpha][i] = kept.sum(), kept[y[left[0]]]
     return pd.DataFrame([
-        {"alpha": a, "expected": expected, "covered": hits[a].mean(), "low": low, "high": high,
-         "size": sizes[a].mean()}
+        {"alpha": a, "expected": expected, "covered": hits[a][:splits].mean(), "low": low, "high": high,
+         "size": sizes[a][:splits].mean(), "splits": splits}
         for a in alphas
         for expected in [np.ceil((scored + 1) * (1 - a)) / (scored + 1)]
         for low, high in [_binomial_bounds(expected, splits)]

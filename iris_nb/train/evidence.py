@@ -9,7 +9,8 @@ __all__ = ['candidates_figure', 'reliability_table', 'expected_calibration_error
 
 # %% ../../nbs/api/train/05_evidence.ipynb #d41016a9
 import html
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -128,6 +129,15 @@ def _stratified_order(y: NDArray[np.int64], rng: np.random.Generator) -> NDArray
     return np.asarray(order[np.argsort(turn, kind="stable")])
 
 # %% ../../nbs/api/train/05_evidence.ipynb #1a73c329
+def _in_time(parts: Iterable[NDArray[np.bool_]], seconds: float) -> Iterator[NDArray[np.bool_]]:
+    "Yield folds until the time is over, and at least two, of which an interval can be made."
+    began = time.monotonic()
+    for i, part in enumerate(parts):
+        if i >= 2 and time.monotonic() - began >= seconds:
+            return
+        yield part
+
+
 def learning_curve(
     model: BaseEstimator,
     X: NDArray[np.float64],
@@ -135,10 +145,11 @@ def learning_curve(
     folds: Folds,
     shares: Sequence[float] = (0.2, 0.35, 0.5, 0.65, 0.8, 1),  # of the rows that may be fitted on
     random_state: int = 42,
+    seconds: float = np.inf,  # after which no fold is begun, but of the first two
 ) -> pd.DataFrame:  # for each share: rows, log_loss, low, high
     "Return the log loss on held-out rows by the number of rows that were fitted on."
     rng, values = np.random.default_rng(random_state), dict[int, list[float]]()
-    for held_out in (part for repeat in range(len(folds.fold)) for part in folds.parts(repeat)):
+    for held_out in _in_time((part for repeat in range(len(folds.fold)) for part in folds.parts(repeat)), seconds):
         train = np.flatnonzero(~held_out)
         train = train[_stratified_order(y[train], rng)]
         for size in (round(s * len(y) * (1 - held_out.mean())) for s in shares):
@@ -183,11 +194,12 @@ def permutation_importance(
     shuffles: int = 20,
     random_state: int = 42,
     schema: Schema = SCHEMA,
+    seconds: float = np.inf,  # after which no fold is begun, but of the first two
 ) -> pd.DataFrame:  # for each feature, by name: rise, low, high
     "Return how much the log loss of held-out rows rises when a feature is shuffled (Breiman, 2001)."
     rng = np.random.default_rng(random_state)
     rises: dict[str, list[float]] = {name: [] for name in schema.names}
-    for held_out in folds.parts(0):
+    for held_out in _in_time(folds.parts(0), seconds):
         fitted = clone(model).fit(X[~held_out], y[~held_out])
         base = row_log_losses(fitted.predict_proba(X[held_out]), y[held_out]).mean()
         for j, name in enumerate(schema.names):

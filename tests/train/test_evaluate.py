@@ -15,6 +15,7 @@ from sklearn.model_selection import RepeatedStratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from iris_nb.examples import IRIS
 from iris_nb.train.candidates import CANDIDATES, Candidate, build, candidate
 from iris_nb.train.conformal import coverage
 from iris_nb.train.data import arrays, load, split
@@ -32,6 +33,7 @@ from iris_nb.train.evaluate import (
     stratified_sample,
     try_candidates,
 )
+from iris_nb.train.evidence import learning_curve, permutation_importance
 
 X, Y = arrays(load())
 LESSONS = Path(__file__).parents[2] / "nbs" / "api"
@@ -207,6 +209,17 @@ def test_a_plan_keeps_to_its_time_and_accounts_for_every_candidate(rows, seconds
 def test_where_there_is_time_nothing_is_left_out_and_every_repeat_is_made():
     plan = plan_candidates(CANDIDATES, X, Y, jobs=1, seconds=1e6)
     assert ({c.name for c in plan.candidates}, plan.repeats) == ({c.name for c in CANDIDATES}, 10)
+
+
+def test_evidence_keeps_to_its_time_and_says_on_how_many_splits_it_rests():
+    counted = coverage(build(candidate("lda")), X, Y, splits=1000, seconds=0)
+    assert counted["splits"].tolist() == [20, 20, 20]
+    assert counted["low"].lt(counted["expected"]).all()
+    folds = make_folds(Y, 5, 2)
+    model = build(candidate("lda"))
+    curves = [learning_curve(model, X, Y, f, seconds=0) for f in (folds, make_folds(Y, 5, 1))]
+    assert curves[0].equals(curves[1])
+    assert permutation_importance(model, X, Y, folds, shuffles=1, schema=IRIS, seconds=0).notna().all(axis=None)
 
 
 def test_a_sample_has_its_declared_size_and_the_classes_in_their_shares():
