@@ -1077,6 +1077,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                        'iris_nb/train/evidence.py'),
                                         'iris_nb.train.evidence._figure_section': ( 'api/train/evidence.html#_figure_section',
                                                                                     'iris_nb/train/evidence.py'),
+                                        'iris_nb.train.evidence._in_time': ( 'api/train/evidence.html#_in_time',
+                                                                             'iris_nb/train/evidence.py'),
                                         'iris_nb.train.evidence._interval_band': ( 'api/train/evidence.html#_interval_band',
                                                                                    'iris_nb/train/evidence.py'),
                                         'iris_nb.train.evidence._permuted': ( 'api/train/evidence.html#_permuted',
