@@ -66,6 +66,12 @@ def test_a_name_that_is_no_folder_or_registered_model_is_refused(name):
         declared(name=name)
 
 
+@pytest.mark.parametrize("feature", ["True", "false", "FALSE"])
+def test_a_feature_called_like_a_truth_value_of_sql_is_refused(feature):
+    with pytest.raises(ValueError, match="for a truth value"):
+        declared(feature=feature)
+
+
 @pytest.mark.parametrize("row", ["", "a/b", "1st", "naïve row", " x", "x ", "two  blanks", 'x"y', "x" * 41])
 def test_a_word_for_a_row_that_can_not_name_a_struct_is_refused(row):
     with pytest.raises(ValueError, match="a row is called"):
