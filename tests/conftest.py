@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import settings
-from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from iris_nb.bundle import Card, point_champion, write_bundle
-from iris_nb.table import SCHEMA
+from iris_nb.table import SCHEMA, load_rows
 
 pytest_plugins = ["tests.browsing", "tests.databases", "tests.training"]
 # Started in the background by a script, or by nohup, Python ignores Ctrl-C, and so would every program started here.
@@ -43,7 +42,9 @@ def small_onnx(fitted: object) -> bytes:
 @pytest.fixture(scope="session")
 def make_bundle() -> MakeBundle:
     "Writes a bundle of a real model below a root; another `strength` makes a model that answers differently."
-    X, y = load_iris(return_X_y=True)
+    rows = load_rows()
+    X = rows[list(SCHEMA.names)].to_numpy(dtype=np.float64)
+    y = np.array([SCHEMA.classes.index(label) for label in rows[SCHEMA.target]])
 
     def make(root: Path, version: str = "1", strength: float = 1.0, name: str = f"{SCHEMA.name}_test") -> Path:
         fitted = make_pipeline(StandardScaler(), LogisticRegression(C=strength)).fit(X, y)

@@ -262,9 +262,9 @@ def test_a_writer_in_the_middle_of_a_group_does_not_delay_a_reader(place, log, e
 
 def test_a_label_travels_with_its_prediction(log):
     log.append(entries(2))
-    log.label("id-000001-00000", SCHEMA.classes[2])
-    assert log.get("id-000001-00000")["true_label"] == SCHEMA.classes[2]
-    assert [row["true_label"] for row in log.latest(2)] == [SCHEMA.classes[2], None]
+    log.label("id-000001-00000", SCHEMA.classes[-1])
+    assert log.get("id-000001-00000")["true_label"] == SCHEMA.classes[-1]
+    assert [row["true_label"] for row in log.latest(2)] == [SCHEMA.classes[-1], None]
 
 
 def test_the_same_label_twice_is_one_label(log):

@@ -153,9 +153,9 @@ def test_a_label_is_kept_and_may_be_repeated(client, asked):
 def test_a_second_different_label_is_a_409_unless_it_corrects(client, asked):
     path = f"/predictions/{asked[0]}/label"
     client.post(path, json={"label": SCHEMA.classes[1]})
-    assert client.post(path, json={"label": SCHEMA.classes[2]}).status_code == 409
+    assert client.post(path, json={"label": SCHEMA.classes[0]}).status_code == 409
     assert (
-        client.post(path, json={"label": SCHEMA.classes[2], "correct": True}).json()["true_label"] == SCHEMA.classes[2]
+        client.post(path, json={"label": SCHEMA.classes[0], "correct": True}).json()["true_label"] == SCHEMA.classes[0]
     )
 
 

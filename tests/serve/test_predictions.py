@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+import numpy as np
 import pytest
 
 from iris_nb.audit.log import AuditLog
@@ -28,7 +29,7 @@ def test_one_row_is_answered_in_exactly_the_documented_shape(client, row):
     assert answer.headers["content-type"] == "application/json"
     found = answer.json()
     assert set(found) == MAIN_JOB | {"prediction_ids"}
-    assert found["predictions"] == [SCHEMA.classes[0]]
+    assert found["predictions"] == [SCHEMA.classes[int(np.argmax(found["probabilities"][0]))]]
     assert sum(found["probabilities"][0]) == pytest.approx(1)
     assert (found["model_name"], found["model_version"]) == (f"{SCHEMA.name}_test", "1")
     assert found["processing_time_ms"] > 0

@@ -6,19 +6,36 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from iris_nb.examples import PEOPLE
-from iris_nb.table import SCHEMA
-from iris_nb.train.data import DataError, check, data_hash, load, read_table, remarks, split
+from iris_nb.examples import IRIS, PEOPLE, irises
+from iris_nb.train import data
+from iris_nb.train.data import DataError, read_table
 
+SCHEMA = IRIS
 FIRST, SECOND = SCHEMA.names[:2]
+
+
+def check(frame, schema=IRIS, fewest=10):
+    return data.check(frame, schema, fewest)
+
+
+def remarks(frame, schema=IRIS):
+    return data.remarks(frame, schema)
+
+
+def data_hash(frame):
+    return data.data_hash(frame, IRIS)
+
+
+def split(frame, **how):
+    return data.split(frame, IRIS, **how)
 
 
 @pytest.fixture
 def frame():
-    return load()
+    return irises()
 
 
-def test_the_flowers_that_come_along_are_fit_to_train_on(frame):
+def test_the_irises_are_fit_to_train_on(frame):
     assert check(frame) == []
     assert frame.shape == (150, 5)
     assert frame[SCHEMA.target].value_counts().to_dict() == dict.fromkeys(SCHEMA.classes, 50)
@@ -102,7 +119,7 @@ def test_a_split_is_stratified_and_the_same_every_time(frame):
 def test_a_file_gives_back_the_table_that_was_written(frame, tmp_path, suffix):
     path = tmp_path / f"table{suffix}"
     frame.to_csv(path, index=False) if suffix == ".csv" else frame.to_parquet(path)
-    assert data_hash(load(path)) == data_hash(frame)
+    assert data_hash(read_table(path, IRIS)) == data_hash(frame)
 
 
 @pytest.mark.parametrize(("name", "content"), [("gone.csv", None), ("empty.csv", b""), ("torn.parquet", b"PAR1 torn")])
