@@ -190,9 +190,11 @@ def _answer(group: list[PendingRequest], model: Predictor, audit: AuditTrail, me
     rows = chain.from_iterable(row for request in group for row in request.rows)
     X = np.fromiter(rows, dtype=np.float64).reshape(-1, len(model.schema.names))
     P = model.probabilities(X)
-    if P.shape != (len(X), len(model.schema.classes)) or not np.isfinite(P).all():
-        raise ModelFailed("The model gives no probabilities for this input, so that nothing is answered.")
+    if P.shape != (len(X), len(model.schema.classes)):
+        raise ModelFailed(f"The model answers with shape {P.shape}, so that nothing can be answered.")
     labels, probabilities, confidences = model.labels(P), P.tolist(), P.max(axis=1).tolist()
+    if not math.isfinite(sum(confidences)):  # one number that is none makes its row's maximum, and the sum, none
+        raise ModelFailed("The model gives no probabilities for this input, so that nothing is answered.")
     time_us, now = time.time_ns() // 1000, time.perf_counter()
     timestamp = rfc3339(time_us)
     answers: list[Answer] = []

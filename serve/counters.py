@@ -115,4 +115,6 @@ def _decode(data: bytes) -> Counts:
     pairs += [(histogram, ours.commit_seconds) for histogram in counts.seconds.values()]
     if any(a.bounds != b.bounds or len(a.counts) != len(b.counts) for a, b in pairs):
         raise ValueError("histograms over other bounds")
+    if any(len(key.split()) != 3 or not key.split()[2].isdigit() for key in counts.requests):
+        raise ValueError("requests without method, path and status")
     return counts

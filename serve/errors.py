@@ -145,7 +145,7 @@ def problem_of(error: Exception, request_id: str) -> tuple[Problem, dict[str, st
 
 
 def error_response(error: Exception, request_id: str) -> tuple[int, bytes, dict[str, str]]:
-    "Return status, body and headers for an error; a problem that can't be encoded is one of ours, and told as that."
+    "Return status, body and headers for an error; a problem that can't be encoded is answered as a fault of ours."
     problem, headers = problem_of(error, request_id)
     try:
         return problem.status, msgspec.json.encode(problem), headers

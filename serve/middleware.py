@@ -27,7 +27,7 @@ from serve.settings import Settings
 _encode = msgspec.json.Encoder().encode
 _Headers = list[tuple[bytes, bytes]]
 _Answer = Callable[[Service, RequestContext], Awaitable[msgspec.Struct]]
-_SAFE_ID = re.compile(rb"\w[\w.:/+=@-]{0,127}")  # =, +, - and @ first would make a formula of it in a spreadsheet
+_SAFE_ID = re.compile(rb"[\w.:/+=@-]{1,128}")
 _SECURITY: _Headers = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -65,7 +65,7 @@ class RequestMiddleware:
             path = _declared(path, self._fast)
         answer = self._fast.get(path) if method == "POST" and self._fast_path else None
         try:
-            self._hosts.check(scope)
+            self._hosts.check(scope, headers)
             if not path:
                 raise Unknown("There is nothing at this path, which has empty parts; GET / lists what there is.")
             if answer:
@@ -172,16 +172,18 @@ class _HostNames:
         self._any = "*" in self._names or not (settings.loopback or settings.allowed_hosts)
         self._known = set[bytes]()  # headers that were checked already
 
-    def check(self, scope: Any) -> None:
+    def check(self, scope: Any, headers: dict[bytes, bytes]) -> None:
         "Raise WrongHost for another name, InvalidInput where HTTP/1.1 wants one Host header and there is not one."
+        if headers.get(b"host") in self._known and len(headers) == len(scope["headers"]):
+            return  # the quick way for most requests: a known host, and no header that stands twice
         # granian adds an empty one where there is none.
         hosts = [value for name, value in scope["headers"] if name == b"host" and value]
         if len(hosts) > 1 or (not hosts and scope["http_version"] == "1.1"):
             raise InvalidInput(f"Send one Host header, not {len(hosts)}.", connection="close")
-        if self._any or not hosts or hosts[0] in self._known:
+        if not hosts:
             return
         name = _host_name(hosts[0].decode("latin-1"))
-        if not (self._is_allowed(name) or _is_address(name) or name == (scope.get("server") or [""])[0]):
+        if not (self._any or self._is_allowed(name) or _is_address(name) or name == (scope.get("server") or [""])[0]):
             raise WrongHost(f"This service does not answer to the host {name[:80]!r}: name it in IRIS_ALLOWED_HOSTS.")
         if len(self._known) < 100:
             self._known.add(hosts[0])

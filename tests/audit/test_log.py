@@ -443,3 +443,11 @@ def test_an_id_with_a_nul_is_an_id_of_nothing(log, id):
     assert log.history(label="\0").rows == log.history(model_version="1\0").rows == []
     assert log.summary(model_version="\0")["count"] == 0
     assert sum(part["count"] for part in log.over_time(NOON, NOON + 9 * SECOND, 3, label="\0")) == 0
+
+
+@pytest.mark.parametrize("address", ["postgresql://iris@db:hush/iris", "postgresql://iris:a@db.example:hush/iris"])
+def test_an_address_that_can_not_be_read_is_not_repeated(address):
+    with pytest.raises(AuditError, match="Its port is a number") as caught:
+        AuditLog.open(address)
+    assert "hush" not in str(caught.value)
+    assert caught.value.__cause__ is None

@@ -13,7 +13,7 @@ LONG = bool(os.environ.get("IRIS_LONG_TESTS"))  # under `make test-long`: a minu
 
 
 class Load(threading.Thread):
-    "Callers that ask again and again, and remember what they heard."
+    "Callers that ask again and again, and remember their answers."
 
     def __init__(self, url: str, callers: int = 8, path: str = "/predict", body: object = SCHEMA.example) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Load(threading.Thread):
                 elif wait := answer.headers.get("retry-after"):
                     self.retry_after.append(wait)
 
-    def heard(self, count: int) -> bool:
+    def answered(self, count: int) -> bool:
         return len(self.ids) >= count
 
     def stop(self) -> None:

@@ -25,7 +25,7 @@ def test_without_a_log_a_question_to_it_says_why(home: Path):
         _ = service.audit.log
 
 
-def test_a_log_that_can_not_be_opened_is_a_503_and_keeps_nobody_from_closing(home, make_client, row):
+def test_a_log_that_can_not_be_opened_is_a_503_and_the_service_still_closes(home, make_client, row):
     (home / "audit.db").mkdir()
     client = make_client()
     for answer in (client.post("/predict", json=row), client.get("/predictions/history")):

@@ -90,7 +90,7 @@ def test_requests_that_arrive_together_share_a_commit(models):
     assert [len(group) for group in log.groups] == [50]
 
 
-def test_nobody_hears_before_the_commit(models):
+def test_no_answer_leaves_before_the_commit(models):
     async def story(log: MemoryLog) -> None:
         log.open.clear()
         async with running(models[0], log) as batcher:
@@ -103,7 +103,7 @@ def test_nobody_hears_before_the_commit(models):
     asyncio.run(story(MemoryLog()))
 
 
-def test_a_failed_commit_answers_nobody_and_the_next_one_everybody(models):
+def test_a_failed_commit_gives_no_answer_and_the_next_one_works(models):
     async def story(log: MemoryLog) -> None:
         async with running(models[0], log) as batcher:
             log.fault = "the disk is full"
@@ -117,7 +117,7 @@ def test_a_failed_commit_answers_nobody_and_the_next_one_everybody(models):
     asyncio.run(story(MemoryLog()))
 
 
-def test_the_rows_that_wait_are_bounded_and_the_caller_hears_when_to_come_back(models):
+def test_the_rows_that_wait_are_bounded_and_a_429_says_when_to_come_back(models):
     async def story(log: MemoryLog) -> None:
         log.open.clear()
         async with running(models[0], log, most=10) as batcher:
@@ -133,7 +133,7 @@ def test_the_rows_that_wait_are_bounded_and_the_caller_hears_when_to_come_back(m
     asyncio.run(story(MemoryLog()))
 
 
-def test_one_batch_larger_than_the_queue_is_answered_when_nobody_else_waits(models):
+def test_one_batch_larger_than_the_queue_is_answered_when_no_other_waits(models):
     async def story() -> None:
         async with running(models[0], MemoryLog(), most=10) as batcher:
             assert len((await batcher.predict([row(i) for i in range(500)], CALL)).predictions) == 500
@@ -159,7 +159,7 @@ def test_closing_answers_everything_accepted_and_accepts_no_more(models):
     asyncio.run(story(MemoryLog()))
 
 
-def test_without_a_model_nobody_waits():
+def test_without_a_model_the_answer_comes_at_once():
     async def story() -> None:
         async with running(None, MemoryLog()) as batcher:
             with pytest.raises(NoModel, match="make train"):
@@ -253,23 +253,23 @@ def test_in_a_flood_some_are_sent_away_and_health_still_answers(live, home):
     assert sorted(logged(home)) == sorted(load.ids)
 
 
-def test_callers_who_leave_disturb_nobody(live, home):
+def test_callers_who_leave_do_not_disturb_the_others(live, home):
     service = live()
     body = json.dumps(SCHEMA.example)
 
-    def rude() -> None:
+    def leave_early() -> None:
         for _ in range(50):
             with connected(service.port) as connection:
                 connection.sendall(HEAD.format("/predict", len(body), body).encode())
 
-    leaving = [threading.Thread(target=rude) for _ in range(4)]
+    leaving = [threading.Thread(target=leave_early) for _ in range(4)]
     load = Load(service.url, callers=4)
     load.start()
     for thread in leaving:
         thread.start()
     for thread in leaving:
         thread.join()
-    wait_until(partial(load.heard, 100), "the others are answered")
+    wait_until(partial(load.answered, 100), "the others are answered")
     load.stop()
     assert service.stop() == 0
     assert set(load.statuses) == {200}

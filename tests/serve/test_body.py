@@ -23,7 +23,7 @@ def test_a_caller_that_vanishes_while_sending_is_no_fault_of_the_service():
         asyncio.run(BodyReader(max_bytes=10, timeout=1).read({}, gone))
 
 
-def test_a_reader_that_is_cancelled_by_somebody_else_stays_cancelled():
+def test_a_reader_that_is_cancelled_from_outside_stays_cancelled():
     async def forever() -> None:
         await asyncio.Event().wait()
 
@@ -78,7 +78,7 @@ def connected(port: int) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=20)
 
 
-def test_silent_callers_keep_nobody_waiting_not_even_the_end(live):
+def test_silent_callers_delay_neither_the_others_nor_the_end(live):
     service = live(IRIS_BODY_SECONDS="1")
     silent = [connected(service.port) for _ in range(200)]
     try:

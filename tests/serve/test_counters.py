@@ -22,7 +22,11 @@ def test_the_counts_of_other_workers_are_found(shared):
 OTHER_BOUNDS = msgspec.json.encode(Counts(confidence=Histogram.over((0.1, 0.2))))
 
 
-@pytest.mark.parametrize("junk", [b"", b"{", b"[]", b"\xff", b"[" * 9999, b'{"requests": 1}', OTHER_BOUNDS], ids=str)
+@pytest.mark.parametrize(
+    "junk",
+    [b"", b"{", b"[]", b"\xff", b"[" * 9999, b'{"requests": 1}', b'{"requests": {"x": 1}}', OTHER_BOUNDS],
+    ids=str,
+)
 def test_files_that_are_no_counts_are_left_out(shared, junk):
     shared.put(Counts())
     (shared.folder / "x.json").write_bytes(junk)

@@ -9,7 +9,7 @@ from serve.errors import InvalidInput, error_response, problem_of, strip_paths
 from serve.logs import JsonLines
 
 
-def test_a_fault_of_ours_is_logged_with_its_trace_and_told_without(caplog):
+def test_a_fault_of_ours_is_logged_with_its_trace_and_answered_without(caplog):
     with caplog.at_level(logging.ERROR, "serve"):
         problem, _ = problem_of(KeyError("a secret place"), "ticket-1")
     assert problem.status == 500

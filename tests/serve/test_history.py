@@ -178,14 +178,14 @@ def test_a_clock_that_is_set_back_loses_nothing_and_the_history_stays_whole(make
 
     monkeypatch.setattr("serve.batching.time", Clock())
     client = make_client()
-    heard = [client.post("/predict", json=row).json()["prediction_ids"][0] for _ in range(10)]
+    answered = [client.post("/predict", json=row).json()["prediction_ids"][0] for _ in range(10)]
     url, found = "/predictions/history?limit=3", []
     while url:
         page = client.get(url).json()
         found += [one["id"] for one in page["predictions"]]
         url = page["next"] and f"/predictions/history?limit=3&before={page['next']}"
-    assert found == heard  # newest first by the clock, which ran backwards
-    assert [client.get(f"/predictions/{key}").json()["id"] for key in heard] == heard
+    assert found == answered  # newest first by the clock, which ran backwards
+    assert [client.get(f"/predictions/{key}").json()["id"] for key in answered] == answered
     with AuditLog.open(home / "audit.db", read_only=True) as log:
         assert verify(log).sound
 

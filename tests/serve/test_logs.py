@@ -44,7 +44,7 @@ def test_lines_that_find_no_place_are_dropped_and_counted(monkeypatch):
     assert dropped >= logs._WAITING
 
 
-def test_a_standard_error_that_nobody_reads_stops_neither_answers_nor_the_end(home):
+def test_a_standard_error_that_is_not_read_stops_neither_answers_nor_the_end(home):
     service = Live(home, {})
     reading, writing = os.pipe()
     process = subprocess.Popen([sys.executable, "-m", "serve"], cwd=ROOT, env=service.environ, stderr=writing)

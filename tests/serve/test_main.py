@@ -42,7 +42,7 @@ def test_a_taken_port_is_one_clear_sentence(live, home):
     assert len(said.splitlines()) == 1
 
 
-def test_wrong_settings_are_told_at_once_without_a_trace(live):
+def test_wrong_settings_are_refused_at_once_without_a_trace(live):
     service = live(IRIS_WORKERS="many", IRIS_AUDIT_SYNC="maybe")
     assert service.process.wait(60) == 2
     assert len(service.said().splitlines()) == 2
@@ -69,18 +69,18 @@ def test_sigterm_under_load_answers_and_commits_everything_accepted(live, home):
 @pytest.mark.long
 @pytest.mark.parametrize("sync", ["full", "normal"])
 def test_after_a_kill_every_answered_id_is_in_the_log_once(live, home, sync):
-    heard: list[str] = []
+    answered: list[str] = []
     for _ in range(20 if LONG else 3):
         service = live(IRIS_AUDIT_SYNC=sync)
         load = Load(service.url)
         load.start()
-        wait_until(partial(load.heard, random.randint(1, 300)), "callers are answered")
+        wait_until(partial(load.answered, random.randint(1, 300)), "callers are answered")
         service.kill()
         load.join()
-        heard += load.ids
+        answered += load.ids
     kept = logged(home)
     assert len(set(kept)) == len(kept)
-    assert set(heard) <= set(kept)
+    assert set(answered) <= set(kept)
     with AuditLog.open(home / "audit.db", read_only=True) as log:
         assert log.count() == len(kept)
         assert verify(log).sound
@@ -89,18 +89,18 @@ def test_after_a_kill_every_answered_id_is_in_the_log_once(live, home, sync):
 def test_postgres_keeps_what_was_answered_too(live, place):
     if place.startswith("sqlite"):
         pytest.skip("tested above")
-    heard: list[str] = []
+    answered: list[str] = []
     for _ in range(2):
         service = live(IRIS_DATABASE_URL=place, IRIS_WORKERS="2")
         load = Load(service.url)
         load.start()
-        wait_until(partial(load.heard, 100), "callers are answered")
+        wait_until(partial(load.answered, 100), "callers are answered")
         service.kill()
         load.join()
-        heard += load.ids
+        answered += load.ids
     with AuditLog.open(place, read_only=True) as log:
-        assert all(log.get(key) for key in heard)
-        assert log.count() >= len(heard) == len(set(heard))
+        assert all(log.get(key) for key in answered)
+        assert log.count() >= len(answered) == len(set(answered))
 
 
 def counted(service, rows: int) -> bool:
@@ -130,7 +130,7 @@ def connected(port: int) -> socket.socket:
 
 
 @pytest.mark.slow
-def test_two_thousand_idle_connections_keep_nobody_waiting(live):
+def test_two_thousand_idle_connections_do_not_delay_the_others(live):
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if hard != resource.RLIM_INFINITY and hard < 5000:
         pytest.skip("this machine allows too few open files")

@@ -74,11 +74,11 @@ def told(path):
     return generate_latest(registry).decode()
 
 
-def test_without_a_report_nothing_is_told(tmp_path):
+def test_without_a_report_there_are_no_gauges(tmp_path):
     assert told(tmp_path / "watch.json") == ""
 
 
-def test_a_report_that_cannot_be_read_is_not_told(tmp_path):
+def test_a_report_that_cannot_be_read_gives_no_gauges(tmp_path):
     (tmp_path / "watch.json").write_text("half of a rep")
     assert told(tmp_path / "watch.json") == ""
 
@@ -100,7 +100,7 @@ def test_the_latest_verdicts_are_gauges_with_their_time(tmp_path):
     assert "iris_watch_time_seconds" in text
 
 
-def test_a_quality_that_nobody_could_estimate_is_not_told(tmp_path: Path):
+def test_a_quality_that_could_not_be_estimated_has_no_gauge(tmp_path: Path):
     keep(Report(0.0, "24h", 300, [], "unsure", "Too few.", None), tmp_path)
     registry = CollectorRegistry()
     registry.register(WatchReport(tmp_path / "watch.json"))

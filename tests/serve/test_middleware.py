@@ -52,7 +52,7 @@ def test_the_request_id_is_the_callers_or_a_new_one(client, row):
 
 
 @pytest.mark.parametrize("path", ["/predict/", "/predict//"])
-def test_a_path_written_carelessly_is_the_same_path(client, row, path):
+def test_a_slash_too_many_where_callers_predict_is_ignored(client, row, path):
     assert client.post(path, json=row).status_code == 200
 
 

@@ -153,7 +153,7 @@ some_rows = st.dictionaries(
 
 
 @given(some_rows)
-def test_the_quick_way_accepts_what_the_schema_accepts(row):
+def test_the_fast_parser_accepts_what_the_schema_accepts(row):
     body = json.dumps(row).encode()
     expected = faults_of(SCHEMA, row)
     numbers = () if expected else tuple(float(row[name]) for name in SCHEMA.names)

@@ -1,13 +1,21 @@
 """Asking for predictions, one row or many."""
 
+import json
+import shutil
+import subprocess
+import sys
 from datetime import datetime
 
 import numpy as np
 import pytest
+from litestar.testing import TestClient
 
 from iris_nb.audit.log import AuditLog
+from iris_nb.bundle import champion
 from iris_nb.predict.predictor import Predictor
 from iris_nb.table import SCHEMA
+from serve.app import create_app
+from serve.settings import Settings
 
 MAIN_JOB = {"predictions", "probabilities", "model_name", "model_version", "processing_time_ms", "timestamp"}
 
@@ -83,7 +91,7 @@ def test_alpha_adds_the_classes_that_can_not_be_ruled_out(client, row):
 
 
 @pytest.mark.parametrize("path", ["/predict", "/predict/batch"])
-def test_a_wrong_wish_is_named(client, row, path):
+def test_a_wrong_option_is_named(client, row, path):
     body = row if path == "/predict" else {"samples": [row]}
     answer = client.post(f"{path}?alpha=1.5&partial=perhaps", json=body)
     assert answer.status_code == 400
@@ -120,3 +128,32 @@ def test_without_a_model_predicting_says_what_to_run(make_client, tmp_path, row)
     assert answer.status_code == 503
     assert "make train" in answer.json()["detail"]
     assert int(answer.headers["retry-after"]) >= 1
+
+
+#: A program of its own: MLflow warns of things in MLflow.
+PYFUNC = """
+import json, sys, mlflow, pandas
+mlflow.set_tracking_uri(sys.argv[1])
+model = mlflow.pyfunc.load_model(sys.argv[2])
+print(model.predict(pandas.DataFrame(json.loads(sys.argv[3]))).to_json(orient="records", double_precision=15))
+"""
+
+
+@pytest.mark.slow
+def test_a_trained_model_gives_the_same_answers_everywhere(trained_home, tmp_path):
+    shutil.copytree(trained_home / "bundles", tmp_path / "bundles")
+    library = Predictor.load(champion(tmp_path / "bundles"))
+    X, from_notebook = library.bundle.golden
+    rows = [dict(zip(SCHEMA.names, row, strict=True)) for row in X.tolist()]
+    answers = {"notebook": from_notebook, "library": library.probabilities(X)}
+    with TestClient(create_app(Settings(home=tmp_path, log_level="warning"))) as client:
+        answers["/predict"] = [client.post("/predict", json=row).json()["probabilities"][0] for row in rows]
+        answers["/predict/batch"] = client.post("/predict/batch", json={"samples": rows}).json()["probabilities"]
+    words = [f"sqlite:///{trained_home}/mlflow.db", f"models:/{SCHEMA.name}@champion", json.dumps(rows)]
+    told = subprocess.run([sys.executable, "-c", PYFUNC, *words], capture_output=True, text=True, check=True)
+    answers["mlflow"] = [[found[c] for c in SCHEMA.classes] for found in json.loads(told.stdout.splitlines()[-1])]
+
+    for where, found in answers.items():
+        P = np.asarray(found)
+        assert np.abs(P - from_notebook).max() < 1e-6, where
+        assert (P.argmax(axis=1) == from_notebook.argmax(axis=1)).all(), where

@@ -89,7 +89,7 @@ def answers_with(load: Load, version: str) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_swaps_under_load_fail_nobody_and_mix_nothing(live, home):
+def test_swaps_under_load_fail_no_request_and_mix_nothing(live, home):
     expected = {}
     for name in (FIRST, SECOND):
         model = Predictor.load(home / "bundles" / name)
@@ -119,7 +119,7 @@ SPOILT = {
 
 
 def replace_with_right_sums(bundle, name, text):
-    "As somebody would who has another idea of what a bundle holds."
+    "Another idea of what a bundle holds, with checksums that fit."
     (bundle / name).write_text(text)
     sums = bundle / "SHA256SUMS"
     names = [line.split()[1] for line in sums.read_text().splitlines()]

@@ -16,7 +16,7 @@ def test_the_watch_outlives_a_fault_and_looks_at_the_log_again(home: Path, monke
     def fails_first(self: ModelReloader) -> None:
         looked.append("champion")
         if len(looked) == 1:
-            raise RuntimeError("something that nobody thought of")
+            raise RuntimeError("something unforeseen")
 
     monkeypatch.setattr(ModelReloader, "check", fails_first)
     monkeypatch.setattr(AuditTrail, "watch", lambda self: looked.append("log"))

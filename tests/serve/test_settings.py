@@ -46,7 +46,7 @@ def test_an_empty_setting_is_one_that_is_not_set():
     assert Settings.from_env({"IRIS_PORT": "", "IRIS_HOST": " "}) == Settings(home=home_folder())
 
 
-def test_all_faults_are_told_at_once():
+def test_all_faults_are_named_at_once():
     wrong = {
         "IRIS_PORT": "tcp://10.0.0.1:80",
         "IRIS_AUDIT_SYNC": "maybe",
