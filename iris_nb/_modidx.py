@@ -163,6 +163,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                    'iris_nb.audit.log._display_name': ('api/audit/log.html#_display_name', 'iris_nb/audit/log.py'),
                                    'iris_nb.audit.log._ensure_file': ('api/audit/log.html#_ensure_file', 'iris_nb/audit/log.py'),
                                    'iris_nb.audit.log._prepare': ('api/audit/log.html#_prepare', 'iris_nb/audit/log.py'),
+                                   'iris_nb.audit.log._readable_url': ('api/audit/log.html#_readable_url', 'iris_nb/audit/log.py'),
                                    'iris_nb.audit.log._request_values': ('api/audit/log.html#_request_values', 'iris_nb/audit/log.py'),
                                    'iris_nb.audit.log._row_values': ('api/audit/log.html#_row_values', 'iris_nb/audit/log.py')},
             'iris_nb.audit.maintenance': { 'iris_nb.audit.maintenance.Verification': ( 'api/audit/maintenance.html#verification',

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import msgspec
 from sqlalchemy import URL, Engine, false, insert, text, update
+from sqlalchemy.exc import ArgumentError
 
 from .chain import Position, chain_digest, pack, row_checksums
 from .connection import BulkInserter, FileGuard, Sync, WriterConnection, begin_exclusive, check_wal
@@ -23,6 +24,7 @@ from .connection import driver_errors, open_engine, parse_url
 from .history import History, LogDatabase, Page, Window, find_row
 from .migrations import MIGRATIONS, AuditConflict, AuditError, AuditMissing, AuditReplaced, ids_of
 from .migrations import applied_migrations, check_log, migrate, readable_errors, stored_schema
+from ..config import ADDRESS
 from ..schema import Schema
 from ..table import SCHEMA
 
@@ -191,6 +193,14 @@ def _display_name(url: URL) -> str:
     secret = [name for name in url.query if "password" in name.lower()]
     return url.difference_update_query(secret).render_as_string()
 
+
+def _readable_url(place: str | Path) -> URL:
+    "Return the address of a log; where it can't be read, `AuditError` repeats nothing of it."
+    try:
+        return parse_url(place)
+    except (ValueError, ArgumentError):
+        raise AuditError(f"The audit log needs {ADDRESS}. Its port is a number.") from None
+
 # %% ../../nbs/api/audit/04_log.ipynb #26513c13
 class AuditLog:
     """The log of all predictions. What a row in it guarantees:
@@ -222,7 +232,7 @@ class AuditLog:
         timeout: float = 5.0,  # seconds to wait for another writer
     ) -> Self:
         "Open a log and bring it up to date; `AuditError` says why that can't be."
-        url = parse_url(place)
+        url = _readable_url(place)
         guard = FileGuard(Path(str(url.database)).absolute()) if url.get_backend_name() == "sqlite" else None
         where, engine = _display_name(url), open_engine(url, sync, read_only, timeout, guard)
         try:
