@@ -102,7 +102,7 @@ def test_one_class_only(write, tmp_path, predictor):
 
 def test_no_labels(write, tmp_path, predictor):
     made, _, _ = shown(write(60), tmp_path, predictor)
-    assert "Nobody has entered a true class" in made["quality"][0]
+    assert "No true class has been entered" in made["quality"][0]
 
 
 def test_no_champion(write, tmp_path):

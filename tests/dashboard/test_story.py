@@ -65,7 +65,7 @@ def test_a_slider_flips_the_class(visit, told):
 def test_a_true_class_is_noted_and_changes_the_quality(visit, told):
     url, ids = told
     page = visit(f"{url}?window=1h&row={ids[-1]}")
-    expect(page.get_by_text("Nobody has entered a true class")).to_be_visible()
+    expect(page.get_by_text("No true class has been entered")).to_be_visible()
     page.get_by_label("It really was").select_option(SCHEMA.classes[1])
     page.get_by_role("button", name="Note it").click()
     expect(page.get_by_text(f"Recorded: it was {SCHEMA.classes[1]}")).to_be_visible()
