@@ -116,6 +116,8 @@ def _column_fault(name: str) -> str:
         return f"'{name[:40]}' is not a plain column name: letters, digits and _, beginning with a letter"
     if name.lower() in ("true", "false"):
         return f"a column can't be called '{name}': SQLite takes it for a truth value, quoted or not"
+    if name.lower() in ("ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"):
+        return f"a column can't be called '{name}': PostgreSQL gives every table a column of that name"
     if len(name.encode()) > 63:  # PostgreSQL's limit
         return f"the column name '{name[:20]}…' has {len(name.encode())} bytes; at most 63 are possible"
     return ""

@@ -66,9 +66,11 @@ def test_a_name_that_is_no_folder_or_registered_model_is_refused(name):
         declared(name=name)
 
 
-@pytest.mark.parametrize("feature", ["True", "false", "FALSE"])
-def test_a_feature_called_like_a_truth_value_of_sql_is_refused(feature):
-    with pytest.raises(ValueError, match="for a truth value"):
+@pytest.mark.parametrize(
+    ("feature", "why"), [("True", "a truth value"), ("FALSE", "a truth value"), ("xmin", "every table a column")]
+)
+def test_a_feature_that_a_database_keeps_for_itself_is_refused(feature, why):
+    with pytest.raises(ValueError, match=why):
         declared(feature=feature)
 
 

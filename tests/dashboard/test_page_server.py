@@ -19,6 +19,7 @@ from iris_nb.run.page_server import BoundedKernelManager, host_settings, kernel_
 from iris_nb.run.servers import dashboard as command
 from iris_nb.run.servers import exposure, voila_command, voila_environment
 
+pytestmark = pytest.mark.slow
 SETTINGS = json.loads((Path(__file__).parents[2] / "nbs/dashboard/voila.json").read_text())
 TOKEN = "let-me-in"
 

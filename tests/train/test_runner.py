@@ -21,7 +21,10 @@ PIPELINE = sorted((ROOT / "nbs" / "pipeline").glob("*.ipynb"))
 names = {"ids": lambda p: p.stem}
 
 # MLflow 3.17 asks SQLAlchemy 2.1 for a way of loading that it deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:sqlalchemy.exc.SADeprecationWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:sqlalchemy.exc.SADeprecationWarning"),
+]
 
 
 def test_an_unknown_parameter_is_an_error_that_lists_those_there_are():
