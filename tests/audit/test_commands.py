@@ -75,10 +75,14 @@ def test_an_export_replaces_a_file_only_when_told_to(here, tmp_path):
     assert len(target.read_text().splitlines()) == 11
 
 
-def test_a_log_that_is_not_there_is_one_sentence_and_pruning_asks_first(champion_home):
-    done = CliRunner().invoke(audit, ["verify"])
+def test_a_log_that_is_not_there_is_one_sentence_and_pruning_asks_first(tmp_path, monkeypatch):
+    monkeypatch.setenv("IRIS_HOME", str(tmp_path))
+    monkeypatch.delenv("IRIS_DATABASE_URL", raising=False)
+    done = run("verify")
     assert (done.exit_code, "There is no log at" in done.output) == (1, True)
-    Path(champion_home / "audit.db").touch()
+    Path(tmp_path / "audit.db").touch()
     done = CliRunner().invoke(audit, ["prune", "--older-than", "1"], input="n\n")
     assert "for good?" in done.output
-    assert (champion_home / "audit.db").stat().st_size == 0
+    assert (tmp_path / "audit.db").stat().st_size == 0
+    done = run("verify")
+    assert (done.exit_code, "not begun yet" in done.output) == (1, True)
