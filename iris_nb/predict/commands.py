@@ -14,7 +14,6 @@ import click
 
 from ..bundle import Bundle, BundleError, champion
 from ..config import home_folder
-from .batch import ScoreError, score
 from .predictor import Predictor, conformal_threshold
 
 # %% ../../nbs/api/predict/03_commands.ipynb #120a2c38
@@ -95,6 +94,8 @@ with = + - or @ is a formula to a spreadsheet: import such columns as text.""")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def score_command(source: Path, output: Path, bundle: Path | None, quiet: bool) -> None:
     "Answer every row of the file SOURCE, CSV or Parquet, in bounded memory."
+    from iris_nb.predict.batch import ScoreError, score  # needs pyarrow, which a service does without
+
     folder = bundle or champion(home_folder() / "bundles")
     if folder is None:
         raise ScoreError("There is no champion yet: `iris-nb train` makes one, or name a bundle.")

@@ -1,5 +1,8 @@
 """`iris-nb score` and `iris-nb bundle`, as a person types them."""
 
+import subprocess
+import sys
+
 import pytest
 from click.testing import CliRunner
 
@@ -46,3 +49,9 @@ def test_what_can_not_be_scored_is_said_before_the_first_row(champion_home, tabl
     assert done.exit_code == 1
     assert done.output.startswith("Error: ")
     assert said in done.output
+
+
+def test_a_bundle_can_be_verified_where_only_the_service_is_installed():
+    code = "import sys, iris_nb.predict.commands; print(*sorted({m.split('.')[0] for m in sys.modules}))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not set(loaded.stdout.split()) & {"pyarrow", "tqdm", "pandas", "sklearn", "mlflow"}
