@@ -62,5 +62,5 @@ def test_marks_in_charts_can_be_seen_and_white_text_on_them_be_read(colour):
 
 
 def test_text_in_charts_can_be_read():
-    assert contrast(charts.INK, "#ffffff") >= 4.5
+    assert contrast(charts.TEMPLATE.layout.font.color, "#ffffff") >= 4.5
     assert contrast(charts.QUIET, "#ffffff") >= 4.5
