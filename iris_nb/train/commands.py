@@ -11,13 +11,16 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..bundle import BundleError, champion, read_bundle, roll_back
 from ..config import home_folder, setting
 from .runner import RunError, check_parameters, execute
+
+if TYPE_CHECKING:
+    from iris_nb.train.tracking import Run
 
 # %% ../../nbs/api/train/11_commands.ipynb #eba6400e
 PIPELINE = Path(__file__).parents[2] / "nbs" / "pipeline" if "__file__" in globals() else Path("../../pipeline")
@@ -76,13 +79,15 @@ def train(texts: tuple[tuple[str, str], ...], quick: bool, unless_champion: bool
 @click.option("-n", "most", type=click.IntRange(min=1), default=20, show_default=True, help="How many.")
 def runs(most: int) -> None:
     "List the latest runs, newest first."
-    if not _has_runs():
-        click.echo("No runs yet: `iris-nb train` makes the first.")
-        return
-    from iris_nb.train.tracking import connect
-    from iris_nb.train.tracking import runs as latest_runs
+    found: "list[Run]" = []
+    if _has_runs():
+        from iris_nb.train.tracking import connect
+        from iris_nb.train.tracking import runs as latest_runs
 
-    for run in latest_runs(connect(home_folder()), most):
+        found = latest_runs(connect(home_folder()), most)
+    if not found:
+        click.echo("No runs yet: `iris-nb train` makes the first.")
+    for run in found:
         when = f"{datetime.fromtimestamp(run.started / 1000, UTC):%Y-%m-%d %H:%M}"
         loss = f"log loss {run.metrics['log_loss']:.4f}" if "log_loss" in run.metrics else ""
         version = f"version {run.version}" if run.version else ""

@@ -320,7 +320,7 @@ def _try_fold(
     try:
         P = _predict_held_out(model, X, y, held_out)
         return P if np.isfinite(P).all() else "it gives probabilities that are no numbers."
-    except Exception as error:  # what a model can't do, it says with exceptions of any kind
+    except Exception as error:  # models raise exceptions of any kind
         return f"it can't be fitted: {(str(error).strip() or type(error).__name__).splitlines()[0]}"
 
 

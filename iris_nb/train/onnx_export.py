@@ -391,6 +391,6 @@ def fit_exportable(
     model = build(candidate, random_state)
     try:
         fault = parity_fault(model.fit(X, y), rows, schema)
-    except Exception as error:  # what a model can't do, it says with exceptions of any kind
+    except Exception as error:  # models raise exceptions of any kind
         fault = f"it can't be fitted: {(str(error).strip() or type(error).__name__).splitlines()[0]}"
     return model, f"{candidate.title} is out: {fault}" if fault else ""

@@ -35,7 +35,7 @@ def _facts_of_version(tracker: Tracker, version: str) -> Facts:
 
 
 def _facts_of_bundle(tracker: Tracker, bundle: Bundle) -> Facts | None:
-    "Return what was measured of a bundle; of one made before bundles said so, what its run or its card says."
+    "Return what was measured of a bundle; of one made before bundles held that, what its run or its card holds."
     with suppress(msgspec.MsgspecError):
         if bundle.facts:
             return from_json(bundle.facts)

@@ -15,10 +15,10 @@ from sklearn.model_selection import RepeatedStratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from iris_nb.examples import IRIS
+from iris_nb.examples import IRIS, irises
 from iris_nb.train.candidates import CANDIDATES, Candidate, build, candidate
 from iris_nb.train.conformal import coverage
-from iris_nb.train.data import arrays, load, split
+from iris_nb.train.data import arrays, split
 from iris_nb.train.evaluate import (
     compare_candidates,
     cross_validate,
@@ -35,7 +35,7 @@ from iris_nb.train.evaluate import (
 )
 from iris_nb.train.evidence import learning_curve, permutation_importance
 
-X, Y = arrays(load())
+X, Y = arrays(irises(), IRIS)
 LESSONS = Path(__file__).parents[2] / "nbs" / "api"
 
 
@@ -54,10 +54,10 @@ REFERENCE = {
 @pytest.mark.parametrize("name", REFERENCE)
 def test_the_reference_designs_table_is_reproduced_to_the_digit(name):
     model, expected = REFERENCE[name]
-    train, test = split(load(), test_share=0.2, random_state=42)
-    said = make_pipeline(StandardScaler(), model).fit(*arrays(train)).predict(arrays(test)[0])
-    precision, recall, f1, _ = precision_recall_fscore_support(arrays(test)[1], said, average="weighted")
-    assert [round(v, 4) for v in (accuracy_score(arrays(test)[1], said), precision, recall, f1)] == expected
+    train, test = split(irises(), IRIS, test_share=0.2, random_state=42)
+    said = make_pipeline(StandardScaler(), model).fit(*arrays(train, IRIS)).predict(arrays(test, IRIS)[0])
+    precision, recall, f1, _ = precision_recall_fscore_support(arrays(test, IRIS)[1], said, average="weighted")
+    assert [round(v, 4) for v in (accuracy_score(arrays(test, IRIS)[1], said), precision, recall, f1)] == expected
     cells = [f"{value:.2%}" for value in expected]
     assert re.search(rf"{name} +{' +'.join(cells)}", stored("train/03_evaluate.ipynb"))
 

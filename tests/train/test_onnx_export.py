@@ -1,5 +1,7 @@
 """The way of a candidate to ONNX."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from sklearn.dummy import DummyClassifier
@@ -7,13 +9,17 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.pipeline import make_pipeline
 
 from iris_nb.bundle import open_session, run_session
+from iris_nb.examples import IRIS, irises
 from iris_nb.schema import Feature, Schema
-from iris_nb.table import SCHEMA
+from iris_nb.train import onnx_export
 from iris_nb.train.candidates import CANDIDATES, ModelError, build, candidate
-from iris_nb.train.data import arrays, load
-from iris_nb.train.onnx_export import forest_trees, parity_fault, random_rows, to_onnx
+from iris_nb.train.data import arrays
+from iris_nb.train.onnx_export import forest_trees
 
-X, Y = arrays(load())
+parity_fault, random_rows, to_onnx = (
+    partial(step, schema=IRIS) for step in (onnx_export.parity_fault, onnx_export.random_rows, onnx_export.to_onnx)
+)
+X, Y = arrays(irises(), IRIS)
 ROWS = np.vstack([X, random_rows()])
 
 
@@ -38,13 +44,15 @@ def two_classes(decimals, count=200):
 @pytest.mark.parametrize("name", [c.name for c in CANDIDATES])
 def test_every_candidate_has_an_exact_form_for_two_classes(name, decimals):
     schema, X, y = two_classes(decimals)
-    assert parity_fault(build(candidate(name)).fit(X, y), np.vstack([X, random_rows(schema)]), schema) == ""
+    assert (
+        parity_fault(build(candidate(name)).fit(X, y), np.vstack([X, random_rows(schema=schema)]), schema=schema) == ""
+    )
 
 
 def test_the_rows_to_compare_on_lie_in_the_schemas_ranges_and_some_are_measured():
     rows = random_rows()
     assert len(rows) == 10_000
-    for j, feature in enumerate(SCHEMA.features):
+    for j, feature in enumerate(IRIS.features):
         assert feature.low <= rows[:, j].min() < rows[:, j].max() <= feature.high
     assert (rows[1::2] == rows[1::2].round(1)).mean() > 0.99
 
