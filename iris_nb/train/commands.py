@@ -79,7 +79,7 @@ def train(texts: tuple[tuple[str, str], ...], quick: bool, unless_champion: bool
 @click.option("-n", "most", type=click.IntRange(min=1), default=20, show_default=True, help="How many.")
 def runs(most: int) -> None:
     "List the latest runs, newest first."
-    found: "list[Run]" = []
+    found: list[Run] = []
     if _has_runs():
         from iris_nb.train.tracking import connect
         from iris_nb.train.tracking import runs as latest_runs
