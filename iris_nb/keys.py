@@ -14,7 +14,7 @@ import click
 
 # %% ../nbs/api/06_keys.ipynb #22ee7eb0
 def digest_of(secret: bytes) -> str:
-    "The fingerprint of a secret: its SHA-256 in hexadecimal."
+    "Return the fingerprint of a secret: its SHA-256 in hexadecimal."
     return hashlib.sha256(secret).hexdigest()
 
 # %% ../nbs/api/06_keys.ipynb #fd0cab1e

@@ -66,7 +66,7 @@ def _versions_figure(rows: pd.DataFrame, pieces: int = 24) -> go.Figure:
 
 # %% ../../nbs/api/dashboard/05_models.ipynb #de97a183
 def models_part(predictor: Predictor | None, seen: WindowSample, home: Path) -> list[Piece]:
-    "Who answers, since when, how good it was in training, and who might be next."
+    "Return who answers, since when, how good it was in training, and who might be next."
     cards = list_models(home / "bundles")
     table = [models_table(cards)] if cards else []
     if predictor is None:

@@ -20,7 +20,7 @@ from ..config import home_folder
 def pages_environment(
     home: Path,  # the folder of everything written at run time
 ) -> dict[str, str]:
-    "What MLflow's server reads from its environment."
+    "Return what MLflow's server reads from its environment."
     database = f"sqlite:///{home.resolve() / 'mlflow.db'}"
     return {
         "_MLFLOW_SERVER_FILE_STORE": database,

@@ -20,7 +20,7 @@ from ..config import home_folder
 
 # %% ../../nbs/api/run/01_servers.ipynb #dcb5a5c9
 def notebook_folder(start: Path | None = None) -> Path:
-    "The folder of the monitoring notebook; raises `click.ClickException` where there is none."
+    "Return the folder of the monitoring notebook; raises `click.ClickException` where there is none."
     roots = [start or Path.cwd(), Path(iris_nb.__file__).parents[1]]
     for root in roots:
         if (root / "nbs" / "dashboard" / "monitoring.ipynb").is_file():
@@ -29,7 +29,7 @@ def notebook_folder(start: Path | None = None) -> Path:
 
 # %% ../../nbs/api/run/01_servers.ipynb #22c930be
 def voila_environment(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    "The environment for Voila: ours, and where it finds what belongs to the page."
+    "Return the environment for Voila: ours, and where it finds what belongs to the page."
     kept = {name: value for name, value in environ.items() if name != "JUPYTER_TOKEN"}
     token = environ.get("IRIS_DASHBOARD_TOKEN", "").strip()
     return {
@@ -42,7 +42,7 @@ def voila_environment(folder: Path, environ: Mapping[str, str]) -> dict[str, str
 
 # %% ../../nbs/api/run/01_servers.ipynb #ecb907d1
 def _script_folder() -> Path:
-    "The folder of `plotly.min.js`."
+    "Return the folder of `plotly.min.js`."
     return Path(str(distribution("plotly").locate_file("plotly/package_data")))
 
 # %% ../../nbs/api/run/01_servers.ipynb #2461fd88
@@ -60,7 +60,7 @@ class WithoutNoise(logging.Filter):
     "Leaves out that a visitor has gone, and that Jupyter did not sign the notebook."
 
     def filter(self, record: logging.LogRecord) -> bool:
-        "Whether somebody could act on this."
+        "Return whether somebody could act on this."
         gone = record.exc_info is not None and type(record.exc_info[1]).__name__ == "WebSocketClosedError"
         return not gone and "is not trusted" not in record.getMessage()
 

@@ -78,13 +78,13 @@ class Stage:
         return folder.name
 
     def own(self, text: str) -> str:
-        "The stage's places for the usual ones."
+        "Put the stage's places for the usual ones."
         for variable, usual in PORTS.items():
             text = re.sub(rf"(?<=:){usual}\b", str(self.ports[variable]), text)
         return re.sub(r"(?<![\w/.])var(?=/|\b(?![\w.]))", str(self.home), text)
 
     def usual(self, text: str) -> str:
-        "The usual places for the stage's."
+        "Put the usual places for the stage's."
         for variable, port in self.ports.items():
             text = re.sub(rf"(?<=:){port}\b", str(PORTS[variable]), text)
         text = text.replace(str(self.home), "var").replace(str(self.home.parent), "…").replace(str(ROOT), "…")
@@ -132,7 +132,7 @@ class Stage:
             time.sleep(0.05)
 
     def said(self, command: str) -> str:
-        "What a started program printed so far."
+        "Return what a started program printed so far."
         return self.usual(self.log(command).read_text())
 
     def log(self, command: str) -> Path:
