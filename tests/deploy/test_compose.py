@@ -30,7 +30,7 @@ def test_a_service_is_limited_and_gains_no_privileges(name):
     assert service["logging"]["options"]["max-size"]
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", sorted(OURS))
 def test_what_is_ours_writes_nowhere_but_to_its_volumes(name):
     assert SERVICES[name]["read_only"] is True
     assert SERVICES[name]["cap_drop"] == ["ALL"]
