@@ -8,6 +8,9 @@ __all__ = ['SET_ASIDE', 'find_bundle', 'describe', 'bundle', 'show', 'verify', '
 # %% ../../nbs/api/predict/03_commands.ipynb #154199a5
 import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -74,6 +77,19 @@ def verify(name: str) -> None:
     click.echo(f"{loaded.path.name} is whole: its files match their checksums, its schema is ours, "
                f"and {rows} golden rows get their answers.")
 
+# %% ../../nbs/api/predict/03_commands.ipynb #71e148fb
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    "Treat SIGTERM as Ctrl-C for a while, where this is the main thread."
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
 # %% ../../nbs/api/predict/03_commands.ipynb #4e50e521
 SET_ASIDE = 4  # exit code where some rows were faulty
 
@@ -100,11 +116,8 @@ def score_command(source: Path, output: Path, bundle: Path | None, quiet: bool) 
     if folder is None:
         raise ScoreError("There is no champion yet: `iris-nb train` makes one, or name a bundle.")
     predictor = Predictor.load(folder)
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as on Ctrl-C, with nothing left behind
-    try:
+    with _terminated_as_interrupted():
         result = score(predictor, source, output, progress=not quiet)
-    finally:
-        signal.signal(signal.SIGTERM, before)
     for remark in result.remarks:
         click.echo(remark)
     click.echo(f"{result.answered:,} rows answered by {folder.name}, in {output}.")
