@@ -1,0 +1,71 @@
+"""The project about something else: a copy of it in which the notebook of the table declares another one."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+
+ROOT = Path(__file__).parents[1]
+
+DECLARATION = """#| export
+SCHEMA = Schema(
+    name="biopsies",
+    row="biopsy",
+    features=(
+        Feature("radius", "µm", 1, 100, "Mean distance from the centre of a nucleus to its outline.", 14.1),
+        Feature("texture", "", 0, 200, "Standard deviation of the grey values.", 19.3),
+        Feature("smoothness", "", 0, 1, "Local variation of the radius.", 0.096),
+        Feature("concave_points", "", 0, 1, "Share of the outline that is concave.", 0.049),
+        Feature("worst_area", "µm²", 0, 20000, "Largest area of a nucleus.", 880),
+    ),
+    target="diagnosis",
+    classes=("malignant", "benign"),
+)"""
+
+ROWS = """#| export
+def load_rows() -> "pd.DataFrame":  # one row per example: the features in order, then the target
+    "Return the Wisconsin biopsies (Street, Wolberg and Mangasarian, 1993)."
+    import pandas as pd
+    from sklearn.datasets import load_breast_cancer
+
+    found = load_breast_cancer(as_frame=True)
+    columns = ["mean radius", "mean texture", "mean smoothness", "mean concave points", "worst area"]
+    rows = pd.DataFrame(found.data[columns].to_numpy(), columns=list(SCHEMA.names))
+    return rows.assign(diagnosis=[SCHEMA.classes[code] for code in found.target])"""
+
+
+def declare(notebook: Path) -> None:
+    "Replace the declaration and the rows in the notebook of the table, and nothing else."
+    cells = nbformat.read(notebook, 4)
+    for begins, source in (("#| export\nSCHEMA = Schema(", DECLARATION), ("#| export\ndef load_rows()", ROWS)):
+        (cell,) = [c for c in cells.cells if c.source.startswith(begins)]
+        cell.source = source
+    nbformat.write(cells, notebook)
+
+
+def environment(root: Path) -> dict[str, str]:
+    "Return what programs of the copy see: its own library first, and no settings from outside."
+    outside = {k: v for k, v in os.environ.items() if not k.startswith(("IRIS_", "MLFLOW_", "IN_TEST"))}
+    tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return {**outside, "PYTHONPATH": str(root), "PATH": tools}
+
+
+def copy_project(root: Path) -> Path:
+    "Make the copy below `root`, with the library exported from its notebooks."
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=20
+    ).stdout
+    for name in filter(lambda name: name and (ROOT / name).is_file(), listed.split("\0")):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, root / name, follow_symlinks=False)
+    (root / ".venv").symlink_to(Path(sys.executable).parents[1])
+    declare(root / "nbs/api/01_table.ipynb")
+    subprocess.run(["nbdev-export"], cwd=root, env=environment(root), check=True, timeout=60)
+    return root
+
+
+if __name__ == "__main__":
+    print(copy_project(Path(sys.argv[1])))
