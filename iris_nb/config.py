@@ -9,7 +9,7 @@ __all__ = ['ADDRESS', 'PORTS', 'IrisError', 'ConfigError', 'setting', 'home_fold
 # %% ../nbs/api/02_config.ipynb #328c0943
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -26,9 +26,10 @@ class ConfigError(IrisError):
 def setting(
     name: str,  # of an environment variable
     default: str = "",
+    environ: Mapping[str, str] = os.environ,  # or what a program is to be started with
 ) -> str:
     "Return what the environment says, without surrounding blanks; the default where it says nothing."
-    return os.environ.get(name, "").strip() or default
+    return environ.get(name, "").strip() or default
 
 # %% ../nbs/api/02_config.ipynb #c6b41671
 def _repository() -> Path:

@@ -55,9 +55,8 @@ _Deliver = Callable[[list[PendingRequest], list[Answer | Exception]], None]
 class Batcher:
     """Answers requests in groups: one model run, one commit, then all answers.
 
-    What holds: an answer is given only after its rows are committed; a group is answered by one model;
-    the rows that wait are bounded; a request that can't be logged fails alone; everything accepted is answered
-    before `close` returns. All of this happens on the event loop; the work itself in a thread.
+    What holds: an answer is given only after its rows are committed; a group is answered by one model; the rows that
+    wait are bounded; a request that can't be logged fails alone; everything accepted is answered before `close` ends.
     """
 
     def __init__(self, model: Callable[[], Predictor], audit: AuditTrail, metrics: Metrics, max_waiting: int) -> None:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..config import home_folder
+from ..config import PORTS, home_folder, setting
 
 # %% ../../nbs/api/run/02_mlflow_pages.ipynb #cc807373
 def pages_environment(
@@ -67,8 +67,8 @@ def serve_pages(environ: Mapping[str, str]) -> None:
     import uvicorn
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback when it is interrupted
-    app = pages_app(home_folder(environ.get("IRIS_HOME", "")))
-    port = int(environ.get("IRIS_MLFLOW_PORT") or 5000)
+    app = pages_app(home_folder(setting("IRIS_HOME", environ=environ)))
+    port = int(setting("IRIS_MLFLOW_PORT", str(PORTS["IRIS_MLFLOW_PORT"]), environ))
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=2)
 
 # %% ../../nbs/api/run/02_mlflow_pages.ipynb #9904e2ab

@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 
 import iris_nb
-from ..config import home_folder
+from ..config import home_folder, setting
 
 # %% ../../nbs/api/run/01_servers.ipynb #dcb5a5c9
 def notebook_folder(start: Path | None = None) -> Path:
@@ -31,12 +31,12 @@ def notebook_folder(start: Path | None = None) -> Path:
 def voila_environment(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
     "Return the environment for Voila: ours, and where it finds what belongs to the page."
     kept = {name: value for name, value in environ.items() if name != "JUPYTER_TOKEN"}
-    token = environ.get("IRIS_DASHBOARD_TOKEN", "").strip()
+    token = setting("IRIS_DASHBOARD_TOKEN", environ=environ)
     return {
         **kept,
         "JUPYTER_PATH": os.pathsep.join(filter(None, [str(folder / "theme"), environ.get("JUPYTER_PATH")])),
         "JUPYTER_CONFIG_PATH": str(folder),
-        "IRIS_HOME": str(home_folder(environ.get("IRIS_HOME", "")).absolute()),
+        "IRIS_HOME": str(home_folder(setting("IRIS_HOME", environ=environ)).absolute()),
         **({"JUPYTER_TOKEN": token} if token else {}),
     }
 
@@ -49,11 +49,11 @@ def _script_folder() -> Path:
 def voila_command(folder: Path, environ: Mapping[str, str]) -> list[str]:
     "Return the command line that starts the server."
     command = [sys.executable, "-m", "iris_nb.run.page_server", str(folder / "monitoring.ipynb")]
-    command.append(f"--port={environ.get('IRIS_DASHBOARD_PORT') or 8866}")
+    command.append(f"--port={setting('IRIS_DASHBOARD_PORT', environ=environ) or 8866}")
     command.append(f"--VoilaConfiguration.extra_labextensions_path={_script_folder()}")
-    if host := environ.get("IRIS_DASHBOARD_HOST"):
+    if host := setting("IRIS_DASHBOARD_HOST", environ=environ):
         command.append(f"--Voila.ip={host}")
-    return [*command, "--token"] if environ.get("IRIS_DASHBOARD_TOKEN", "").strip() else command
+    return [*command, "--token"] if setting("IRIS_DASHBOARD_TOKEN", environ=environ) else command
 
 # %% ../../nbs/api/run/01_servers.ipynb #1ff9d163
 class WithoutNoise(logging.Filter):
@@ -67,8 +67,8 @@ class WithoutNoise(logging.Filter):
 # %% ../../nbs/api/run/01_servers.ipynb #1f7f4025
 def exposure(environ: Mapping[str, str]) -> str:
     "Return why the page may not be shown: others could read it without a token; empty where all is well."
-    host = environ.get("IRIS_DASHBOARD_HOST", "").strip() or "127.0.0.1"
-    guarded = environ.get("IRIS_DASHBOARD_TOKEN", "").strip() or environ.get("IRIS_ALLOW_OPEN", "").strip() == "1"
+    host = setting("IRIS_DASHBOARD_HOST", environ=environ) or "127.0.0.1"
+    guarded = setting("IRIS_DASHBOARD_TOKEN", environ=environ) or setting("IRIS_ALLOW_OPEN", environ=environ) == "1"
     if host in ("127.0.0.1", "localhost", "::1") or guarded:
         return ""
     return (
