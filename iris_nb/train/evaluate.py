@@ -88,6 +88,9 @@ def _out_of_fold(
     return P
 
 # %% ../../nbs/api/train/03_evaluate.ipynb #d8986a90
+_IDLE = 10  # seconds after which processes that wait for more work end, so that nothing waits for them at exit
+
+
 def cross_validate(
     models: Mapping[str, BaseEstimator],
     X: NDArray[np.float64],
@@ -99,7 +102,7 @@ def cross_validate(
     "Return the out-of-fold probabilities of every model in every repeat (cross-validation)."
     repeats = len(folds.fold)
     tasks = [(name, repeat) for repeat in range(repeats) for name in models]
-    answers = Parallel(n_jobs=jobs, return_as="generator")(
+    answers = Parallel(n_jobs=jobs, return_as="generator", idle_worker_timeout=_IDLE)(
         delayed(_out_of_fold)(models[name], X, y, folds, repeat) for name, repeat in tasks
     )
     P = {name: np.zeros((repeats, len(y), y.max() + 1)) for name in models}
@@ -338,7 +341,7 @@ def try_candidates(
     parts = [(repeat, part) for repeat in range(len(folds.fold)) for part in folds.parts(repeat)]
     found, excluded, began = dict[str, NDArray[np.float64]](), dict[str, str](), time.monotonic()
     bar = tqdm(total=len(parts) * len(candidates), desc="cross-validating", unit="fold", disable=not progress)
-    with Parallel(n_jobs=jobs, return_as="generator") as parallel:
+    with Parallel(n_jobs=jobs, return_as="generator", idle_worker_timeout=_IDLE) as parallel:
         for c in candidates:
             P, fault, done = np.zeros((len(folds.fold), len(y), y.max() + 1)), "", 0
             in_time = takewhile(lambda _: not found or time.monotonic() - began < seconds, parts)
