@@ -19,7 +19,7 @@ PROGRAM = Path(sys.executable).parent / "iris-nb"
 def call(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
     "Run `iris-nb` about a home, with no other tracking server than its own."
     environ = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW")} | {"IRIS_HOME": str(home)}
-    return subprocess.run([PROGRAM, *words], cwd=ROOT, env=environ, capture_output=True, text=True)
+    return subprocess.run([PROGRAM, *words], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=600)
 
 
 def relocate(database: Path, old: str, new: str) -> None:
