@@ -16,9 +16,10 @@ from iris_nb.bundle import Card, point_champion, write_bundle
 from iris_nb.table import SCHEMA, load_rows
 
 pytest_plugins = ["tests.browsing", "tests.databases", "tests.training"]
-# Started in the background by a script, or by nohup, Python ignores Ctrl-C, and so would every program started here.
-if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# Started in the background by a script, or by nohup, Python ignores these, and so would every program started here.
+for _signal, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+    if signal.getsignal(_signal) == signal.SIG_IGN:
+        signal.signal(_signal, _usual)
 # How long an example takes depends on the machine and its mood, and on whether coverage looks on.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")

@@ -98,8 +98,13 @@ def runs(most: int) -> None:
 
 
 def _has_runs() -> bool:
-    "Return whether there is anything to ask; who only reads makes no database."
-    return bool(setting("MLFLOW_TRACKING_URI")) or (home_folder() / "mlflow.db").exists()
+    "Return whether there is anything to ask: reading makes no database. Raise `OSError` where the home is a file."
+    if setting("MLFLOW_TRACKING_URI"):
+        return True
+    try:
+        return (home_folder() / "mlflow.db").stat().st_mode > 0
+    except FileNotFoundError:
+        return False
 
 # %% ../../nbs/api/train/11_commands.ipynb #4588e784
 def _check_version(version: str) -> None:
