@@ -192,7 +192,8 @@ def _answer(group: list[PendingRequest], model: Predictor, audit: AuditTrail, me
     if P.shape != (len(X), len(model.schema.classes)):
         raise ModelFailed(f"The model answers with shape {P.shape}, so that nothing can be answered.")
     labels, probabilities, confidences = model.labels(P), P.tolist(), P.max(axis=1).tolist()
-    if not math.isfinite(sum(confidences)):  # one number that is none makes its row's maximum, and the sum, none
+    # A single NaN or infinity makes its row's maximum, and so the sum, NaN or infinite.
+    if not math.isfinite(sum(confidences)):
         raise ModelFailed("The model gives no probabilities for this input, so that nothing is answered.")
     time_us, now = time.time_ns() // 1000, time.perf_counter()
     timestamp = rfc3339(time_us)

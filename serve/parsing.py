@@ -30,8 +30,8 @@ _decode_batch = msgspec.json.Decoder(Batch).decode
 
 def parse_row_fast(body: bytes) -> Numbers | None:
     "Return one row, or None where anything about it is odd and `parse_row` has to look closer."
-    # msgspec takes the last of two values with one name. A row has no text in it, so its quotation marks
-    # give a name that stands twice away.
+    # msgspec silently keeps the last of two values with the same name. A row has no strings, so counting quotation
+    # marks reveals a duplicate name.
     if body.count(b'"') == _QUOTES:
         with suppress(msgspec.MsgspecError, RecursionError, ValueError):
             return msgspec.structs.astuple(_decode_row(body))
