@@ -88,9 +88,8 @@ def test_every_file_that_is_copied_exists_and_is_sent():
 
 def scripts() -> list[Path]:
     "The Python programs outside the packages; those of the image have no suffix."
-    image = [
-        path for path in (ROOT / "deploy" / "image").iterdir() if path.read_text().startswith("#!/usr/bin/env python")
-    ]
+    files = [path for path in (ROOT / "deploy" / "image").iterdir() if path.is_file()]
+    image = [path for path in files if path.read_text().startswith("#!/usr/bin/env python")]
     return sorted([*image, *(ROOT / "deploy").glob("*.py"), *(ROOT / "bench").glob("*.py")])
 
 
