@@ -66,9 +66,9 @@ def train_once() -> dict[str, float]:
 TABLE = """
 import numpy as np
 
-from .schema import Feature, Schema
+from .schema import Number, Schema
 
-SCHEMA = Schema("made", "row", tuple(Feature(f"f{{i}}", "", -20, 20, "", 0) for i in range(30)), "kind", ("a", "b"))
+SCHEMA = Schema("made", "row", tuple(Number(f"f{{i}}", "", -20, 20, "", 0) for i in range(30)), "kind", ("a", "b"))
 
 
 def load_rows():

@@ -19,14 +19,14 @@ import numpy as np
 from iris_nb.audit.log import AuditLog, Entry
 from iris_nb.bundle import Card, point_champion, write_bundle
 from iris_nb.predict.predictor import Predictor
-from iris_nb.schema import Feature, Schema
+from iris_nb.schema import Number, Schema
 
 NOWHERE = "http://127.0.0.1:9"  # no service answers there
 
 
 def schema(features: int) -> Schema:
     "Return a table of so many measurements and two classes."
-    columns = (Feature(f"x{i:03}", "cm", -100, 100, "A measurement.", 0.0) for i in range(features))
+    columns = (Number(f"x{i:03}", "cm", -100, 100, "A measurement.", 0.0) for i in range(features))
     return Schema("wide", "row", tuple(columns), "kind", ("no", "yes"))
 
 

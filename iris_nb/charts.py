@@ -16,7 +16,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
-from .schema import Feature, Schema
+from .schema import Kind, Number, Schema
 
 # %% ../nbs/api/04_charts.ipynb #53e65217
 PALETTE = ("#0072B2", "#BD5200", "#00775A", "#A8487E", "#7A4B00", "#3A789E")  # classes, in order
@@ -134,7 +134,7 @@ def response_time(
 def then_and_now(
     reference: ArrayLike,  # the training sample
     window: ArrayLike,  # what came in lately
-    feature: Feature,
+    feature: Kind,
     finding: str,  # the verdict on it
 ) -> go.Figure:
     "Draw one feature in the training sample and in the window."

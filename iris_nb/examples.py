@@ -8,7 +8,7 @@ __all__ = ['IRIS', 'PEOPLE', 'irises', 'people']
 # %% ../nbs/api/07_examples.ipynb #c0e95835
 from typing import TYPE_CHECKING
 
-from .schema import Feature, Schema
+from .schema import Number, Schema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,10 +18,10 @@ IRIS = Schema(
     name="iris",
     row="flower",
     features=(
-        Feature("sepal_length", "cm", 1, 15, "Length of an outer leaf of the flower.", 5.1),
-        Feature("sepal_width", "cm", 0.5, 10, "Width of the same leaf.", 3.5),
-        Feature("petal_length", "cm", 0.2, 15, "Length of an inner leaf of the flower.", 1.4),
-        Feature("petal_width", "cm", 0.02, 8, "Width of the same leaf.", 0.2),
+        Number("sepal_length", "cm", 1, 15, "Length of an outer leaf of the flower.", 5.1),
+        Number("sepal_width", "cm", 0.5, 10, "Width of the same leaf.", 3.5),
+        Number("petal_length", "cm", 0.2, 15, "Length of an inner leaf of the flower.", 1.4),
+        Number("petal_width", "cm", 0.02, 8, "Width of the same leaf.", 0.2),
     ),
     target="species",
     classes=("setosa", "versicolor", "virginica"),
@@ -42,8 +42,8 @@ PEOPLE = Schema(
     name="people",
     row="person",
     features=(
-        Feature("height", "m", 0.2, 2.6, "Height without shoes.", 1.7),
-        Feature("weight", "kg", 1, 300, "Weight in light clothes.", 70),
+        Number("height", "m", 0.2, 2.6, "Height without shoes.", 1.7),
+        Number("weight", "kg", 1, 300, "Weight in light clothes.", 70),
     ),
     target="team",
     classes=("red", "blue"),

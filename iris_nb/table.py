@@ -8,7 +8,7 @@ __all__ = ['SCHEMA', 'load_rows']
 # %% ../nbs/api/01_table.ipynb #bdfc5dfd
 from typing import TYPE_CHECKING
 
-from .schema import Feature, Schema
+from .schema import Number, Schema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,10 +18,10 @@ SCHEMA = Schema(
     name="iris",
     row="flower",
     features=(
-        Feature("sepal_length", "cm", 1, 15, "Length of a sepal, the outer leaf that enclosed the bud.", 5.1),
-        Feature("sepal_width", "cm", 0.5, 10, "Width of the same sepal at its widest.", 3.5),
-        Feature("petal_length", "cm", 0.2, 15, "Length of a petal, the inner, coloured leaf.", 1.4),
-        Feature("petal_width", "cm", 0.02, 8, "Width of the same petal at its widest.", 0.2),
+        Number("sepal_length", "cm", 1, 15, "Length of a sepal, the outer leaf that enclosed the bud.", 5.1),
+        Number("sepal_width", "cm", 0.5, 10, "Width of the same sepal at its widest.", 3.5),
+        Number("petal_length", "cm", 0.2, 15, "Length of a petal, the inner, coloured leaf.", 1.4),
+        Number("petal_width", "cm", 0.02, 8, "Width of the same petal at its widest.", 0.2),
     ),
     target="species",
     classes=("setosa", "versicolor", "virginica"),

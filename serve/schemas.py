@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType, defstruct, structs
 
 from iris_nb.audit.history import spreadsheet_text
-from iris_nb.schema import Feature, Schema
+from iris_nb.schema import Kind, Schema
 from iris_nb.table import SCHEMA
 
 
-def _column(feature: Feature) -> Any:
+def _column(feature: Kind) -> Any:
     "Return the type of one field: a number with the feature's bounds, and its words for the documentation."
     about = f"{feature.description} In {feature.unit}." if feature.unit else feature.description
     unit = {"x-unit": feature.unit}

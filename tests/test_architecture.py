@@ -17,7 +17,7 @@ HEAVY = {"mlflow", "sklearn", "skl2onnx", "onnx", "pandas", "pyarrow", "papermil
 
 #: The layers, from the ground up: a module may know those of lower layers, and those of its own layer and room.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("schema", "table", "examples", "config", "keys", "records", "columns", "reader"),
+    ("values", "kinds", "schema", "table", "examples", "config", "keys", "records", "columns", "reader"),
     ("bundle", "charts", "client"),
     ("audit",),
     ("predict",),
@@ -28,6 +28,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 #: What the service may know of the library: nothing heavy.
 LIGHT = {
+    "values",
+    "kinds",
     "schema",
     "table",
     "config",

@@ -10,7 +10,7 @@ from hypothesis.strategies import one_of, sampled_from, text
 from sqlalchemy import create_engine, inspect
 
 from iris_nb.audit.log import AuditLog, Entry, ids_of
-from iris_nb.schema import RESERVED, Feature, Schema, from_json, to_json
+from iris_nb.schema import RESERVED, Number, Schema, from_json, to_json
 from serve import schemas
 
 HOSTILE = (
@@ -34,7 +34,7 @@ words = one_of(text(max_size=70), sampled_from(HOSTILE), sampled_from(keyword.kw
 
 
 def declared(feature="height", row="person", name="people", target="team", classes=("red", "blue")) -> Schema:
-    features = (Feature(feature, "m", 0, 3, "Height.", 1.7), Feature("weight", "kg", 1, 300, "Weight.", 70))
+    features = (Number(feature, "m", 0, 3, "Height.", 1.7), Number("weight", "kg", 1, 300, "Weight.", 70))
     return Schema(name, row, features, target, tuple(classes))
 
 
@@ -97,7 +97,7 @@ def test_classes_that_differ_by_case_or_blanks_only_are_refused(pair):
 @pytest.mark.parametrize("bound", [float("inf"), float("nan")])
 def test_bounds_are_numbers(bound):
     with pytest.raises(ValueError, match="needs bounds that are numbers"):
-        Schema("people", "person", (Feature("height", "m", 0, bound, "Height.", 1.7),), "team", ("red", "blue"))
+        Schema("people", "person", (Number("height", "m", 0, bound, "Height.", 1.7),), "team", ("red", "blue"))
 
 
 def test_every_column_of_the_log_is_reserved(tmp_path):

@@ -20,7 +20,7 @@ from ..charts import untitled
 from ..config import IrisError
 from .page import Piece, View, esc, note
 from ..monitor.assess import WINDOWS
-from ..schema import Feature, Schema
+from ..schema import Kind, Number, Schema
 
 # %% ../../nbs/api/dashboard/01_widgets.ipynb #05668a67
 def under_voila(environ: Mapping[str, str] = os.environ) -> bool:
@@ -144,7 +144,7 @@ def update_options(control: widgets.Dropdown, names: Sequence[str]) -> None:
         control.updating = False
 
 # %% ../../nbs/api/dashboard/01_widgets.ipynb #150ae2ad
-def _slider_step(feature: Feature) -> float:
+def _slider_step(feature: Kind) -> float:
     "Return a round step, about a hundredth of the range, that divides the lower bound."
     step = 10.0 ** math.floor(math.log10((feature.high - feature.low) / 40))
     while abs(feature.low / step - round(feature.low / step)) > 1e-6 and step > 1e-4:

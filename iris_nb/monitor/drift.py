@@ -22,7 +22,7 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import ks_2samp, wasserstein_distance
 
 from .report import Verdict, severity
-from ..schema import Feature, Schema
+from ..schema import Kind, Number, Schema
 
 # %% ../../nbs/api/monitor/01_drift.ipynb #06074e67
 Floats = NDArray[np.float64]
@@ -245,7 +245,7 @@ def _in_words(p: float, rows: int) -> str:
 
 # %% ../../nbs/api/monitor/01_drift.ipynb #368ade14
 def _movement(
-    feature: Feature,
+    feature: Kind,
     reference: Floats,
     window: Floats,  # in the order of time
     times: Sequence[datetime] | None,  # of the window's rows
@@ -347,7 +347,7 @@ def worst(verdicts: Sequence[Verdict]) -> Verdict:
 def history(
     reference: Reference,
     window: pd.DataFrame,  # with `time`, oldest first
-    feature: Feature,
+    feature: Kind,
     pieces: int = 12,
 ) -> pd.DataFrame:  # columns: time (of the last row of a piece), value (ks), threshold
     "Return one feature's distance from the reference, over time."

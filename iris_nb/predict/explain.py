@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..schema import Feature, Schema
+from ..schema import Kind, Number, Schema
 
 # %% ../../nbs/api/predict/01_explain.ipynb #46dbfe84
 Floats = NDArray[np.float64]
@@ -139,7 +139,7 @@ def counterfactual(
     return min(found, key=lambda change: change.distance, default=None)
 
 # %% ../../nbs/api/predict/01_explain.ipynb #71c9e0b4
-def _round_away(value: float, start: float, feature: Feature) -> float:
+def _round_away(value: float, start: float, feature: Kind) -> float:
     "Round `value` to three digits, no nearer to `start` than it was, and within the bounds of its feature."
     rounding = ROUND_CEILING if value > start else ROUND_FLOOR
     return min(max(float(Context(prec=3, rounding=rounding).create_decimal(str(value))), feature.low), feature.high)

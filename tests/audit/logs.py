@@ -11,14 +11,14 @@ from sqlalchemy import Connection, Engine, inspect, text
 from iris_nb.audit.connection import begin_exclusive
 from iris_nb.audit.log import AuditLog, Entry
 from iris_nb.audit.migrations import migrate
-from iris_nb.schema import Feature, Schema
+from iris_nb.schema import Number, Schema
 
 SCHEMA = Schema(
     "people",
     "person",
     (
-        Feature("height", "m", 0.2, 2.6, "Height without shoes.", 1.7),
-        Feature("weight", "kg", 1, 300, "Weight in light clothes.", 70),
+        Number("height", "m", 0.2, 2.6, "Height without shoes.", 1.7),
+        Number("weight", "kg", 1, 300, "Weight in light clothes.", 70),
     ),
     "team",
     ("red", "blue", "green"),
@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 NOON = 1_777_636_800_000_000  # 2026-05-01 12:00 UTC, in microseconds
 SECOND = 1_000_000
 EXAMPLE = tuple(float(feature.example) for feature in SCHEMA.features)
-OTHERS = Schema("shoes", "shoe", (Feature("size", "cm", 5, 50, "Length of the sole.", 27),), "foot", ("left", "right"))
+OTHERS = Schema("shoes", "shoe", (Number("size", "cm", 5, 50, "Length of the sole.", 27),), "foot", ("left", "right"))
 
 
 def entry(i: int, rows: int = 1, **changed: object) -> Entry:

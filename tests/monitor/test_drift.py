@@ -17,11 +17,11 @@ from iris_nb.monitor.drift import (
     reference_rows,
 )
 from iris_nb.predict.predictor import Predictor
-from iris_nb.schema import Feature, Schema
+from iris_nb.schema import Number, Schema
 
 
 def wide(columns):
-    features = tuple(Feature(f"x{i}", "cm", -100, 100, "A measurement.", 0.0) for i in range(columns))
+    features = tuple(Number(f"x{i}", "cm", -100, 100, "A measurement.", 0.0) for i in range(columns))
     return Schema("wide", "row", features, "kind", ("no", "yes"))
 
 

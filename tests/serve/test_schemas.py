@@ -2,14 +2,14 @@
 
 import pytest
 
-from iris_nb.schema import Feature, Schema
+from iris_nb.schema import Number, Schema
 from serve import schemas
 
 
 def test_a_changed_bound_changes_the_wire_and_its_documentation():
     import msgspec
 
-    speed = Feature("speed", "m/s", low=2, high=3, description="How quick.", example=2.5)
+    speed = Number("speed", "m/s", low=2, high=3, description="How quick.", example=2.5)
     other = Schema("birds", "song bird", (speed,), "kind", ("tit", "wren"))
     row = schemas.row_type(other)
     decode = msgspec.json.Decoder(row).decode

@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 
 from iris_nb.bundle import open_session, run_session
 from iris_nb.examples import IRIS, irises
-from iris_nb.schema import Feature, Schema
+from iris_nb.schema import Number, Schema
 from iris_nb.train import onnx_export
 from iris_nb.train.candidates import CANDIDATES, ModelError, build, candidate
 from iris_nb.train.data import arrays
@@ -36,7 +36,7 @@ def test_a_candidate_answers_from_onnx_as_it_does_from_scikit_learn(name):
 def two_classes(decimals, count=200):
     random = np.random.default_rng(decimals)
     y = np.arange(count) % 2
-    schema = Schema("pairs", "pair", tuple(Feature(f"f{i}", "", -6, 8, "", 0) for i in range(3)), "kind", ("a", "b"))
+    schema = Schema("pairs", "pair", tuple(Number(f"f{i}", "", -6, 8, "", 0) for i in range(3)), "kind", ("a", "b"))
     return schema, (random.normal(size=(count, 3)) + y[:, None] * [1, 2, 0]).round(decimals), y
 
 
