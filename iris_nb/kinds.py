@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PARTS', 'KINDS', 'Feature', 'Kind', 'Number', 'WholeNumber', 'YesNo', 'Category', 'Date']
 
-# %% ../nbs/api/00a_kinds.ipynb #761bb0c8
+# %% ../nbs/api/00a_kinds.ipynb #4ba02637
 import datetime
 import math
 import re
@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import msgspec
 
-from .values import BLANKS, GAPS, LONGEST_NAME, Value, name_fault, parse_number, shown
+from .values import BLANKS, GAPS, LONGEST_NAME, Value, name_fault, parse_number
 
-# %% ../nbs/api/00a_kinds.ipynb #141456fc
+# %% ../nbs/api/00a_kinds.ipynb #3c9a749c
 @dataclass(frozen=True)
 class Kind:
     "What every feature has: its name, the file's column, and whether it may be missing."
@@ -32,10 +32,7 @@ class Kind:
     is_text: ClassVar[bool] = False  # whether the log keeps text; else a double
     control: ClassVar[str] = "slider"  # on the dashboard: slider, checkbox, dropdown or date
     if TYPE_CHECKING:  # each kind has them, as a field or not
-        @property
-        def unit(self) -> str: ...  # "" where it has none
-        @property
-        def description(self) -> str: ...  # one sentence for the people who send values
+        unit = description = ""  # a unit, where it has one; a sentence for the people who send values
         @property
         def example(self) -> Any: ...  # a typical value
         @property
@@ -64,8 +61,7 @@ class Kind:
     @property
     def label(self) -> str:
         "Return the name as people write it, with the unit: for axes and controls."
-        words = self.name.replace("_", " ")
-        return f"{words} ({self.unit})" if self.unit else words
+        return f"{self.name.replace('_', ' ')} ({self.unit})".removesuffix(" ()")
 
     @property
     def expected(self) -> str:
@@ -243,7 +239,7 @@ class YesNo(Kind):
     def _text(self, value: Any) -> str:
         return "yes" if value else "no"
 
-# %% ../nbs/api/00a_kinds.ipynb #cd67f828
+# %% ../nbs/api/00a_kinds.ipynb #3b47a4fa
 _MOST_VALUES = 1000
 
 
@@ -301,7 +297,8 @@ class Category(Kind):
             faults.append(f"{self.name} needs 2 to {_MOST_VALUES:,} values, each named once")
         if self.other and "other" in self.values:
             faults.append(f"{self.name} has a value called other, and other=True adds another")
-        return faults or ([] if self.accepts(self.example) else [f"the example of {self.name} is not one of its values"])
+        is_known = self.accepts(self.example)
+        return faults or ([] if is_known else [f"the example of {self.name} is not one of its values"])
 
     def _phrase(self) -> str:
         return f"one of {', '.join(self.values)}" + (", or another text" if self.other else "")

@@ -17,8 +17,8 @@ from typing import Any
 
 import msgspec
 
-from .kinds import KINDS, Category, Date, Feature, Kind, Number, WholeNumber, YesNo
-from .values import BLANKS, GAPS, NUMBER, Fault, Value, name_fault, parse_number, shown
+from .kinds import KINDS, Category, Date, Feature, Kind, Number, WholeNumber, YesNo  # noqa: F401
+from .values import BLANKS, GAPS, NUMBER, Fault, Value, name_fault, parse_number, shown  # noqa: F401
 
 _all_ = ["Fault", "Kind", "Number", "WholeNumber", "YesNo", "Category", "Date", "Feature", "shown", "parse_number",
           "BLANKS", "NUMBER", "GAPS", "Value"]  # so that a declaration needs one import
@@ -229,7 +229,7 @@ def from_json(data: bytes | str) -> Schema:
 def _meaning(feature: Kind) -> str:
     "Return what a model depends on in a feature, as a phrase."
     kind = feature.kind.replace("_", " ")
-    about = [] if isinstance(feature, Number) else [f"{kind} of {', '.join(feature.levels)}" if feature.levels else kind]
+    about = [] if isinstance(feature, Number) else [kind + (f" of {', '.join(feature.levels)}" if feature.levels else "")]
     about += [f"as {', '.join(feature.parts)}"] if feature.parts else []
     about += ["may be missing"] if feature.missing else []
     return " ".join([feature.label, f"({'; '.join(about)})" if about else ""]).strip()
