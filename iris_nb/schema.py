@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['RESERVED', 'Schema', 'binary_costs', 'fault_of', 'faults_of', 'encode_columns', 'decode_row', 'to_json', 'from_json',
-           'differences', 'Fault', 'Kind', 'Number', 'WholeNumber', 'YesNo', 'Category', 'Date', 'Feature', 'shown',
-           'parse_number', 'BLANKS', 'NUMBER', 'GAPS', 'Value']
+           'differences', 'Fault', 'Kind', 'Number', 'YesNo', 'Category', 'Date', 'Feature', 'shown', 'parse_number',
+           'BLANKS', 'NUMBER', 'GAPS', 'Value']
 
 # %% ../nbs/api/00b_schema.ipynb #e9c17fc1
 import math
@@ -17,10 +17,10 @@ from typing import Any
 
 import msgspec
 
-from .kinds import KINDS, Category, Date, Feature, Kind, Number, WholeNumber, YesNo  # noqa: F401
+from .kinds import KINDS, Category, Date, Feature, Kind, Number, YesNo  # noqa: F401
 from .values import BLANKS, GAPS, NUMBER, Fault, Value, name_fault, parse_number, shown  # noqa: F401
 
-_all_ = ["Fault", "Kind", "Number", "WholeNumber", "YesNo", "Category", "Date", "Feature", "shown", "parse_number",
+_all_ = ["Fault", "Kind", "Number", "YesNo", "Category", "Date", "Feature", "shown", "parse_number",
           "BLANKS", "NUMBER", "GAPS", "Value"]  # so that a declaration needs one import
 
 # %% ../nbs/api/00b_schema.ipynb #f0f0159d
@@ -58,7 +58,7 @@ class Schema:
     @property
     def is_plain(self) -> bool:
         "Return whether every feature is a number that must be there, so that a row is what the model sees."
-        return all(type(f) is Number and not f.missing for f in self.features)
+        return all(isinstance(f, Number) and not (f.missing or f.whole) for f in self.features)
 
     def __post_init__(self) -> None:
         if faults := _declaration_faults(self):
@@ -229,7 +229,8 @@ def from_json(data: bytes | str) -> Schema:
 def _meaning(feature: Kind) -> str:
     "Return what a model depends on in a feature, as a phrase."
     kind = feature.kind.replace("_", " ")
-    about = [] if isinstance(feature, Number) else [kind + (f" of {', '.join(feature.levels)}" if feature.levels else "")]
+    kind += f" of {', '.join(feature.levels)}" if feature.levels else ""
+    about = [] if isinstance(feature, Number) else [kind]
     about += [f"as {', '.join(feature.parts)}"] if feature.parts else []
     about += ["may be missing"] if feature.missing else []
     return " ".join([feature.label, f"({'; '.join(about)})" if about else ""]).strip()
