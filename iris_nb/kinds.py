@@ -17,7 +17,7 @@ import msgspec
 
 from .values import BLANKS, GAPS, LONGEST_NAME, Value, name_fault, parse_number
 
-# %% ../nbs/api/00a_kinds.ipynb #9cea3a30
+# %% ../nbs/api/00a_kinds.ipynb #1ccdfd89
 @dataclass(frozen=True)
 class Kind:
     "What every feature has: its name, the file's column, and whether it may be missing."
@@ -26,7 +26,6 @@ class Kind:
     column: str = ""  # the column of a file; the name where empty
     missing: bool = False  # whether a row may come without it
     fixed: bool = False  # whether nothing may suggest to change it, e.g. an age
-
     kind: ClassVar[str] = ""  # its word in JSON
     is_discrete: ClassVar[bool] = False  # a few values to count: bars and a chi-squared test; else a distribution
     is_text: ClassVar[bool] = False  # whether the log keeps text; else a double
@@ -76,8 +75,7 @@ class Kind:
 
     def parse(self, text: str) -> Value:
         "Return the value of a file's cell, None for a gap; raise `ValueError` where it is none of this kind."
-        bare = text.strip(BLANKS)
-        return None if bare in GAPS and bare not in self.levels else self._read(bare)
+        return None if (bare := text.strip(BLANKS)) in GAPS and bare not in self.levels else self._read(bare)
 
     def encode(self, value: Value) -> float:
         "Return an accepted value as the double that a model sees; NaN for a gap."
