@@ -12,24 +12,30 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
-from .kinds import KINDS, Category, Date, Feature, Kind, Number, YesNo  # noqa: F401
+from .kinds import Category, Date, Feature, Kind, Number, YesNo, as_kind  # noqa: F401
 from .values import BLANKS, GAPS, NUMBER, Fault, Value, name_fault, parse_number, shown  # noqa: F401
 
 _all_ = ["Fault", "Kind", "Number", "YesNo", "Category", "Date", "Feature", "shown", "parse_number",
           "BLANKS", "NUMBER", "GAPS", "Value"]  # so that a declaration needs one import
 
 # %% ../nbs/api/00b_schema.ipynb #f0f0159d
+if TYPE_CHECKING:
+    Features: TypeAlias = tuple[Kind, ...]
+else:
+    Features = tuple[Any, ...]  # what stands in JSON; `Schema` makes kinds of it
+
+
 @dataclass(frozen=True)
 class Schema:
     "What a table holds: its features in order, and the classes to tell apart."
     name: str  # short name of the data set, used in model names
     row: str  # what one row is, in singular
-    features: tuple[Kind, ...]  # the inputs, in the order the model takes them
+    features: Features  # the inputs, in the order the model takes them
     target: str  # name of what is predicted
     classes: tuple[str, ...]  # every class as files write it, in the order of the probabilities
     target_column: str = ""  # the column of a file that holds the class; the target's name where empty
@@ -61,6 +67,7 @@ class Schema:
         return all(isinstance(f, Number) and not (f.missing or f.whole) for f in self.features)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "features", tuple(map(as_kind, self.features)))
         if faults := _declaration_faults(self):
             raise ValueError("This schema can't be used: " + "; ".join(faults))
 
@@ -131,8 +138,6 @@ def _cost_faults(schema: Schema) -> list[str]:
 
 def _declaration_faults(schema: Schema) -> list[str]:
     "Return why a schema can't be used, one sentence each; nothing when it can."
-    if strangers := [f for f in schema.features if not isinstance(f, Kind)]:
-        return [f"{shown(f)} is no feature: use {', '.join(k.__name__ for k in KINDS.values())}" for f in strangers]
     faults = _word_faults(schema)
     faults += [fault for f in schema.features for fault in f.declaration_faults()]
     if len(schema.classes) > _MOST_CLASSES:
@@ -191,39 +196,14 @@ def decode_row(schema: Schema, doubles: Iterable[float]) -> dict[str, Value]:
     return {f.name: f.decode(x) for f, x in zip(schema.features, doubles, strict=True)}
 
 # %% ../nbs/api/00b_schema.ipynb #f7060414
-class _Stored(msgspec.Struct):
-    "Hold a schema as its JSON has it, the features still without their kinds."
-
-    name: str
-    row: str
-    features: list[dict[str, Any]]
-    target: str
-    classes: tuple[str, ...]
-    target_column: str = ""
-    costs: tuple[tuple[float, ...], ...] = ()
-
-
-def _stored_feature(feature: Kind) -> dict[str, Any]:
-    "Return a feature for JSON, with its kind, without what is left at its default."
-    pairs = ((f.name, getattr(feature, f.name), f) for f in fields(feature))
-    return {"kind": feature.kind, **{name: value for name, value, f in pairs if not f.kw_only or value != f.default}}
-
-
 def to_json(schema: Schema) -> bytes:
     "Return the schema as indented JSON."
-    features = [_stored_feature(f) for f in schema.features]
-    found = {f.name: getattr(schema, f.name) for f in fields(schema)} | {"features": features}
-    return msgspec.json.format(msgspec.json.encode(found), indent=2)
+    return msgspec.json.format(msgspec.json.encode(schema), indent=2)
 
 
 def from_json(data: bytes | str) -> Schema:
     "Return the schema that `to_json` wrote; raise `msgspec.ValidationError` where the text holds none."
-    stored = msgspec.json.decode(data, type=_Stored)
-    try:  # before there were kinds, every feature was a number
-        features = tuple(msgspec.convert(f, KINDS[f.pop("kind", "number")]) for f in stored.features)
-        return Schema(**{**msgspec.structs.asdict(stored), "features": features})
-    except (KeyError, TypeError, ValueError) as error:
-        raise msgspec.ValidationError(str(error)) from error
+    return msgspec.json.decode(data, type=Schema)
 
 # %% ../nbs/api/00b_schema.ipynb #bb609327
 def _meaning(feature: Kind) -> str:
