@@ -372,18 +372,18 @@ def _day(value: object) -> datetime.date | None:
     except ValueError:
         return None
 
-# %% ../nbs/api/00a_kinds.ipynb #93ef743e
+# %% ../nbs/api/00a_kinds.ipynb #c8b3df14
 _KINDS: dict[str, type[Any]] = {kind.kind: kind for kind in (Number, YesNo, Category, Date)}
 
 
-def as_kind(feature: Any) -> Kind:
+def as_kind(feature: object) -> Kind:
     "Return a feature, also from its JSON; raise `ValueError` where it is none."
     if isinstance(feature, dict):
         kind = feature.get("kind", "number")  # before there were kinds, every feature was a number
         feature = msgspec.convert(feature, _KINDS[kind]) if kind in _KINDS else kind
-    if not isinstance(feature, tuple(_KINDS.values())):
-        raise ValueError(f"{shown(feature)} is no feature: use {', '.join(k.__name__ for k in _KINDS.values())}")
-    return feature  # type: ignore[no-any-return]
+    if isinstance(feature, Kind) and type(feature) is not Kind:
+        return feature
+    raise ValueError(f"{shown(feature)} is no feature: use {', '.join(k.__name__ for k in _KINDS.values())}")
 
 
 Feature = Number  # its name before there were other kinds; declarations that use it go on working
