@@ -18,7 +18,7 @@ from ..config import IrisError
 from ..columns import Chunk
 from ..reader import open_table, readable
 from ..records import TableError
-from ..schema import Schema, fault_of, shown
+from ..schema import Feature, Schema, fault_of, shown
 from ..table import SCHEMA, load_rows
 
 # %% ../../nbs/api/train/00_data.ipynb #4774dd02
@@ -37,6 +37,7 @@ def load(
 def read_table(
     path: Path,  # CSV or Parquet
     schema: Schema = SCHEMA,
+    fewest: int = 10,  # rows that each class needs, as in `check`
 ) -> pd.DataFrame:  # features, then the target; indexed by the line or number of each row
     "Read a table from a file; raise `DataError` where it can't be read or holds cells that are no numbers."
     try:
@@ -48,26 +49,36 @@ def read_table(
         raise DataError(str(error)) from error
     if faults := [fault for chunk in chunks for fault in _unreadable(chunk, table.unit, schema)]:
         more = [f"and {len(faults) - 5} more"] if len(faults) > 5 else []
-        raise DataError(f"{path} can't be trained on: {'; '.join([*faults[:5], *more])}.")
+        others = check(pd.concat([_as_frame(chunk, table.unit, schema, True) for chunk in chunks]), schema, fewest)
+        raise DataError(f"{path} can't be trained on: {'; '.join([*faults[:5], *more])}. {' '.join(others)}".rstrip())
     frame = pd.concat([_as_frame(chunk, table.unit, schema) for chunk in chunks or [Chunk.empty(table.names)]])
     frame.attrs["remarks"] = list(table.remarks)
     return frame
+
+
+def _unreadable_cells(chunk: Chunk, feature: Feature) -> list[int]:
+    "Return the rows of a chunk whose cell is not empty and yet no number."
+    missing = np.flatnonzero(np.isnan(chunk.numbers([feature.name])[0])).tolist()
+    texts = chunk.texts(feature.name) if missing else []
+    return [i for i in missing if texts and texts[i].strip()]
 
 
 def _unreadable(chunk: Chunk, unit: str, schema: Schema) -> list[str]:
     "Return what is wrong with records and cells that have no place in a table of numbers."
     found = [(record.place, record.why) for record in chunk.odd]
     for feature in schema.features:
-        missing = np.flatnonzero(np.isnan(chunk.numbers([feature.name])[0])).tolist()
-        texts = chunk.texts(feature.name) if missing else []
-        wrong = [i for i in missing if texts and texts[i].strip()]  # an empty cell has no value
+        wrong = _unreadable_cells(chunk, feature)
+        texts = chunk.texts(feature.name) if wrong else []
         places = chunk.places() if wrong else np.empty(0, dtype=np.int64)
         found += [(int(places[i]), str(fault_of(feature, texts[i]))) for i in wrong]
     return [f"{unit} {place}: {why}" for place, why in sorted(found)]
 
 
-def _as_frame(chunk: Chunk, unit: str, schema: Schema) -> pd.DataFrame:
+def _as_frame(chunk: Chunk, unit: str, schema: Schema, fill_unreadable: bool = False) -> pd.DataFrame:
     columns = dict(zip(schema.names, chunk.numbers(schema.names), strict=True))
+    for feature in schema.features if fill_unreadable else ():  # `_unreadable` says what is wrong with them
+        columns[feature.name] = columns[feature.name].copy()
+        columns[feature.name][_unreadable_cells(chunk, feature)] = feature.low
     return pd.DataFrame({**columns, schema.target: chunk.labels(schema.target)}, pd.Index(chunk.places(), name=unit))
 
 # %% ../../nbs/api/train/00_data.ipynb #166f6556

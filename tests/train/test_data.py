@@ -159,6 +159,16 @@ def test_a_cell_that_is_no_number_ends_the_training_with_its_line(table):
         table("1.7,70,red", "1.8,1_0,blue", "1.8")
 
 
+def test_what_else_is_wrong_is_reported_with_a_cell_that_is_no_number(table):
+    with pytest.raises(DataError) as found:
+        table("1.7,heavy,red", "9,70,blue", ",70,blue")
+    assert 'line 2: weight: expected a number from 1 to 300 kg, got "heavy".' in str(found.value)
+    assert "height is not a number from 0.2 to 2.6 m in line 3." in str(found.value)
+    assert "height has no value in line 4." in str(found.value)
+    assert "Only 1 rows are red; at least 10 are needed." in str(found.value)
+    assert "weight has no value" not in str(found.value)
+
+
 def test_classes_may_look_like_numbers(tmp_path):
     schema = dataclasses.replace(PEOPLE, classes=("0", "1"))
     frame = pd.DataFrame({"height": [1.7, 1.8], "weight": [70.0, 80.0], "team": [0, 1]})
