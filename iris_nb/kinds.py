@@ -17,7 +17,7 @@ import msgspec
 
 from .values import BLANKS, GAPS, LONGEST_NAME, Value, name_fault, parse_number, shown
 
-# %% ../nbs/api/00a_kinds.ipynb #c73d0be2
+# %% ../nbs/api/00a_kinds.ipynb #8885d7f2
 @dataclass(frozen=True)
 class Kind:
     "What every feature has: its name, the file's column, and whether it may be missing."
@@ -78,8 +78,8 @@ class Kind:
         return None if (bare := text.strip(BLANKS)) in GAPS and bare not in self.levels else self._read(bare)
 
     def encode(self, value: Value) -> float:
-        "Return an accepted value as the double that a model sees; NaN for a gap."
-        return math.nan if value is None else self._number(value)
+        "Return an accepted value as the double that a model sees; NaN for a gap, which pandas writes as NaN, too."
+        return math.nan if value is None or value != value else self._number(value)
 
     def decode(self, number: float) -> Value:
         "Return the value that `encode` turned into a double."
