@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 import click
 
-from .config import IrisError, setting
+from .config import IrisError, describe_error, setting
 
 # %% ../nbs/api/09_cli.ipynb #36a3917e
 @dataclass(frozen=True)
@@ -45,13 +45,17 @@ COMMANDS = (
 )
 
 # %% ../nbs/api/09_cli.ipynb #391c8834
+class _NotInstalled(click.ClickException):
+    exit_code = 2
+
+
 def find(listed: Command) -> click.Command:
     "Import a command; raises `click.ClickException` where its packages are not installed."
     module, attribute = listed.target.split(":")
     try:
         command = getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:
-        raise click.ClickException(f"'{listed.name}' needs {error.name}, which is not installed here.") from error
+        raise _NotInstalled(f"'{listed.name}' needs {error.name}, which is not installed here.") from error
     assert isinstance(command, click.Command)  # noqa: S101
     return command
 
@@ -77,7 +81,7 @@ class _Commands(click.Group):
 
 # %% ../nbs/api/09_cli.ipynb #665709f5
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-             epilog="Exit codes: 0 done; 1 failed; 2 wrongly called; 3 the gate refused; "
+             epilog="Exit codes: 0 done; 1 failed; 2 wrongly called, or not installed here; 3 the gate refused; "
                     "4 done, with faulty rows set aside; 130 interrupted. Those of watch are its own.")
 @click.version_option(package_name="iris-nb", prog_name="iris-nb")
 def cli() -> None:
@@ -86,21 +90,15 @@ def cli() -> None:
     Everything that is written goes below IRIS_HOME, or var. `iris-nb COMMAND --help` says more, with examples.
     """
 
-# %% ../nbs/api/09_cli.ipynb #6fb2d7c1
-def _sentence(error: BaseException) -> str:
-    "Return what people read about an error; an empty string where it is a bug."
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename} can't be used: {error.strerror}. IRIS_HOME says where everything is kept."
-    return str(error) if isinstance(error, IrisError) else ""
-
 # %% ../nbs/api/09_cli.ipynb #0138fdff
 def print_error(error: BaseException) -> int:  # the exit code
     "Print what went wrong to the standard error, and return the exit code."
     if isinstance(error, KeyboardInterrupt | click.Abort):
         click.echo("\nInterrupted.", err=True)
         return 130
-    click.echo(f"Error: {_sentence(error) or f'That was not foreseen: {type(error).__name__}: {error}'}", err=True)
-    if not _sentence(error):
+    sentence, is_foreseen = describe_error(error)
+    click.echo(f"Error: {sentence}", err=True)
+    if not is_foreseen:
         click.echo("Set IRIS_DEBUG=1 to see the traceback.", err=True)
     return 1
 

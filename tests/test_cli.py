@@ -30,7 +30,7 @@ def commands(command: click.Command) -> list[click.Command]:
 def test_help_lists_every_verb_and_the_exit_codes():
     said = call("--help").stdout
     assert all(f"  {verb.name} " in said and verb.help in said for verb in COMMANDS)
-    assert "3 the gate" in said
+    assert "3 the gate" in " ".join(said.split())
 
 
 def test_help_imports_nothing_heavy():

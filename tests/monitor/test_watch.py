@@ -12,8 +12,9 @@ from click.testing import CliRunner
 from iris_nb.audit.log import AuditLog, Entry
 from iris_nb.bundle import champion
 from iris_nb.cli import cli
+from iris_nb.monitor import watch as module
 from iris_nb.monitor.report import ORDER
-from iris_nb.monitor.watch import CODES, watch
+from iris_nb.monitor.watch import CODES, FAILED, watch
 from iris_nb.predict.predictor import Predictor
 from iris_nb.table import SCHEMA
 
@@ -65,6 +66,7 @@ def test_a_wrong_command_line_and_an_unsure_verdict_have_different_exit_codes(wa
     wrong = CliRunner().invoke(watch, ["--window", "yesterday"]).exit_code
     assert wrong == 2
     assert wrong not in CODES.values()
+    assert FAILED not in (wrong, *CODES.values())
     assert len(set(CODES.values())) == len(ORDER)
 
 
@@ -96,3 +98,29 @@ def test_the_watch_judges_what_was_simulated_and_leaves_its_report(champion_home
     done = CliRunner().invoke(watch, [])
     assert done.exit_code in (0, 1)
     assert (champion_home / "watch.json").is_file()
+
+
+@pytest.mark.parametrize(("numbers", "expected"), [(range(0, 150, 2), FAILED), (range(30), CODES["alarm"])])
+def test_a_report_that_can_not_be_written_is_no_alarm_and_hides_none(watched, tmp_path, numbers, expected):
+    (tmp_path / "watch.json").mkdir()
+    code, line = watched(list(numbers))
+    assert code == expected
+    assert "rows (24h)" in line
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device", "audit.db"), ValueError("a bug"), MemoryError()]
+)
+def test_what_ends_the_watch_is_no_alarm(champion_home, monkeypatch, error):
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(module, "report_of", fail)
+    done = CliRunner().invoke(cli, ["watch"])
+    assert done.exit_code == FAILED
+    assert "Nothing could be judged: " in done.output
+
+
+def test_a_setting_that_can_not_be_used_is_no_alarm(monkeypatch):
+    monkeypatch.setenv("IRIS_HOME", "what?")
+    assert CliRunner().invoke(cli, ["watch"]).exit_code == FAILED
