@@ -1307,6 +1307,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                      'iris_nb/train/tracking.py'),
                                         'iris_nb.train.tracking._active_run': ( 'api/train/tracking.html#_active_run',
                                                                                 'iris_nb/train/tracking.py'),
+                                        'iris_nb.train.tracking._can_hold': ( 'api/train/tracking.html#_can_hold',
+                                                                              'iris_nb/train/tracking.py'),
                                         'iris_nb.train.tracking._find_experiment': ( 'api/train/tracking.html#_find_experiment',
                                                                                      'iris_nb/train/tracking.py'),
                                         'iris_nb.train.tracking._translated': ( 'api/train/tracking.html#_translated',

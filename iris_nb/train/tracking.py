@@ -24,7 +24,7 @@ from typing import Any, cast
 import pandas as pd
 from onnx import load_model_from_string
 
-from ..bundle import read_bundle
+from ..bundle import BundleError, read_bundle
 from ..schema import Schema
 from ..table import SCHEMA
 from .mlflow_store import MissingError, TrackingError, check_database, follow_home, translate_error
@@ -334,6 +334,16 @@ def free_version(
     return next(v for v in tries if not (root / f"{name}-{v}").exists())
 
 # %% ../../nbs/api/train/08_tracking.ipynb #1b53898d
+def _can_hold(folder: Path, sums: bytes, schema: Schema) -> bool:
+    "Return whether a folder is not there, or is a whole bundle with these checksums."
+    if not folder.exists():
+        return True
+    with suppress(BundleError):
+        read_bundle(folder, schema)
+        return (folder / "SHA256SUMS").read_bytes() == sums
+    return False
+
+
 def fetch_bundle(
     tracker: Tracker,
     version: str,
@@ -345,11 +355,13 @@ def fetch_bundle(
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root, prefix=".fetched-") as folder:
         with raise_as(f"Version {version} of {tracker.model} was registered without a bundle."):
-            (found,) = Path(tracker.client.download_artifacts(run_id, "bundle", folder)).iterdir()
-        read_bundle(found, schema)
-        sums, target = (found / "SHA256SUMS").read_bytes(), root / found.name
-        if target.exists() and (target / "SHA256SUMS").read_bytes() != sums:
-            target = root / f"{found.name}-{run_id[:8]}"
-        if not target.exists():
-            found.rename(target)
-    return target
+            inside = list(Path(tracker.client.download_artifacts(run_id, "bundle", folder)).iterdir())
+        if len(inside) != 1 or not inside[0].is_dir():
+            held = ", ".join(sorted(path.name for path in inside)) or "nothing"
+            raise TrackingError(f"The files of version {version} of {tracker.model} can't be used: their folder bundle "
+                                f"should hold one folder, but holds {held}. Train again.")
+        read_bundle(found := inside[0], schema)
+        sums, again = (found / "SHA256SUMS").read_bytes(), f"{found.name}-{run_id[:8]}"
+        places = (root / name for name in (found.name, again, *(f"{again}.{n}" for n in range(2, 100))))
+        target = next(place for place in places if _can_hold(place, sums, schema))
+        return target if target.exists() else found.rename(target)

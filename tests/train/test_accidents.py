@@ -9,16 +9,19 @@ from pathlib import Path
 
 import pytest
 
+from iris_nb.bundle import BundleError, read_bundle
 from iris_nb.examples import IRIS
 from iris_nb.train.mlflow_store import MissingError, TrackingError
 from iris_nb.train.tracking import (
     connect,
+    fetch_bundle,
     finish_run,
     load_artifact,
     log_facts,
     run_of_version,
     run_tags,
     runs,
+    save_artifact,
     start_run,
     version_of_run,
 )
@@ -151,3 +154,46 @@ def test_a_server_that_is_not_there_is_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     with pytest.raises(TrackingError, match=r"http://127\.0\.0\.1:9 does not answer"):
         connect(tmp_path, IRIS.name)
+
+
+@pytest.fixture
+def registered(home):
+    "Registers a version whose run has a folder, as if it were its bundle; gives the tracker and the number."
+
+    def register(bundle: Path, path: str = ""):
+        tracker = connect(home, IRIS.name)
+        run_id = start_run(tracker, "train", {})
+        save_artifact(tracker, run_id, path or f"bundle/{bundle.name}", bundle)
+        if not tracker.client.search_registered_models():
+            tracker.client.create_registered_model(tracker.model)
+        return tracker, tracker.client.create_model_version(tracker.model, "none", run_id).version
+
+    return register
+
+
+def test_a_version_whose_bundle_has_no_checksums_is_a_sentence(registered, home, make_bundle, tmp_path):
+    made = make_bundle(tmp_path / "made")
+    (made / "SHA256SUMS").unlink()
+    with pytest.raises(BundleError, match="has no file SHA256SUMS"):
+        fetch_bundle(*registered(made), home / "bundles")
+
+
+def test_a_version_whose_files_lie_elsewhere_is_a_sentence(registered, home, make_bundle, tmp_path):
+    with pytest.raises(TrackingError, match="should hold one folder, but holds SHA256SUMS, card.json"):
+        fetch_bundle(*registered(make_bundle(tmp_path / "made"), "bundle"), home / "bundles")
+
+
+@pytest.mark.parametrize("damage", ["SHA256SUMS", "model.onnx", "all"])
+def test_a_damaged_bundle_is_left_alone_and_a_whole_one_is_fetched_beside_it(
+    registered, home, make_bundle, tmp_path, damage
+):
+    asked = registered(make_bundle(tmp_path / "made"))
+    first = fetch_bundle(*asked, home / "bundles")
+    for file in first.iterdir() if damage == "all" else [first / damage]:
+        file.unlink()
+    left = sorted(first.iterdir())
+    second = fetch_bundle(*asked, home / "bundles")
+    assert second != first
+    assert read_bundle(second).card == read_bundle(tmp_path / "made" / first.name).card
+    assert sorted(first.iterdir()) == left
+    assert fetch_bundle(*asked, home / "bundles") == second
