@@ -3,7 +3,9 @@
 import csv
 import datetime
 import decimal
+import gzip
 import io
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -240,6 +242,43 @@ def test_a_text_that_is_stored_once_for_many_rows_is_decoded_in_small_parts(tmp_
         rows += chunk.batch.num_rows
     table.verify(200)
     assert rows == 200
+
+
+def write_bomb(path: Path, rows: int, note: str) -> Path:
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([note]))
+    parquet.write_table(
+        pa.table({"height": [1.7] * rows, "weight": [70] * rows, "note": texts}), path, store_schema=False
+    )
+    return path
+
+
+@pytest.mark.parametrize(("rows", "note"), [(1000, "x" * 20_000), (300_000, "x")])
+def test_a_small_file_that_would_fill_a_disk_is_refused_in_a_sentence(tmp_path, monkeypatch, rows, note):
+    monkeypatch.setattr("iris_nb.reader.MAX_UNPACKED", 1 << 22)
+    path = write_bomb(tmp_path / "bomb.parquet", rows, note)
+    with pytest.raises(TableError, match=r"unpacks to more than 4,194,304 bytes .* most of it in the column"):
+        list(open_table(path, PEOPLE.names).blocks())
+
+
+def test_a_file_may_unpack_to_a_thousand_times_its_own_size(tmp_path, monkeypatch):
+    monkeypatch.setattr("iris_nb.reader.MAX_UNPACKED", 1 << 10)
+    path = write_bomb(tmp_path / "repeating.parquet", 1000, "x" * 200)
+    assert sum(chunk.batch.num_rows for chunk in open_table(path, PEOPLE.names).blocks()) == 1000
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (gzip.compress(b"height,weight\n1.7,70\n"), "compressed by gzip: unpack it"),
+        (b"\x28\xb5\x2f\xfd\x04\x58", "compressed by zstd: unpack it"),
+        (b"PK\x03\x04\x14\x00", "save it as CSV"),
+        (b"PAR1\x15\x04", "name it .parquet"),
+    ],
+)
+def test_a_file_that_is_no_text_is_called_what_it_is(tmp_path, content, said):
+    (tmp_path / "table.csv").write_bytes(content)
+    with pytest.raises(TableError, match=said):
+        open_table(tmp_path / "table.csv", PEOPLE.names)
 
 
 def test_a_parquet_file_is_forgotten_as_it_is_read(tmp_path):

@@ -136,6 +136,17 @@ def test_a_file_that_can_not_be_scored_is_one_sentence_and_no_output(predictor, 
     assert not list(tmp_path.glob("*out*"))
 
 
+def test_a_small_file_that_would_fill_the_disk_leaves_nothing(predictor, tmp_path, monkeypatch):
+    monkeypatch.setattr("iris_nb.reader.MAX_UNPACKED", 1 << 22)
+    source, note = tmp_path / "bomb.parquet", pa.array(["x" * 20_000])
+    columns = {feature.name: [feature.example] * 1000 for feature in SCHEMA.features}
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * 1000, pa.int32()), note)
+    parquet.write_table(pa.table(columns | {"note": texts}), source, store_schema=False)
+    with pytest.raises(IrisError, match="most of it in the column note"):
+        score(predictor, source, tmp_path / "answers.csv", progress=False)
+    assert list(tmp_path.iterdir()) == [source]
+
+
 def test_a_file_is_not_scored_into_itself(predictor, rows, tmp_path):
     path = write(rows[:5], tmp_path / "rows.csv")
     with pytest.raises(ScoreError, match="is the output itself"):
