@@ -75,7 +75,8 @@ class Schema:
 #: Columns that the audit log and its history have already.
 RESERVED = frozenset((
     "seq", "id", "first", "request_id", "time", "label", "confidence", "probabilities", "model_name", "model_version",
-    "duration_ms", "caller", "checks", "digest", "true_label", "labelled", "superseded", "prediction", "timestamp",
+    "duration_ms", "caller", "decision", "checks", "digest", "true_label", "labelled", "superseded", "prediction",
+    "timestamp",
 ))
 
 

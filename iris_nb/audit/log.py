@@ -22,17 +22,18 @@ from .chain import Position, chain_digest, pack, row_checksums
 from .connection import BulkInserter, FileGuard, Sync, WriterConnection, begin_exclusive, check_wal
 from .connection import driver_errors, open_engine, parse_url
 from .history import History, LogDatabase, Page, Window, find_row
-from .migrations import MIGRATIONS, AuditConflict, AuditError, AuditMissing, AuditReplaced, ids_of
+from .migrations import MIGRATIONS, STEPS_TO_READ, AuditConflict, AuditError, AuditMissing
+from .migrations import AuditReplaced, ids_of
 from .migrations import applied_migrations, check_log, migrate, readable_errors, stored_schema
 from ..config import ADDRESS
-from ..schema import Schema
+from ..schema import Schema, Value
 from ..table import SCHEMA
 
 _all_ = ["AuditConflict", "AuditError", "AuditMissing", "AuditReplaced", "ids_of"]  # all that a writer's caller needs
 
 # %% ../../nbs/api/audit/04_log.ipynb #dbbb8237
 class Entry(msgspec.Struct, frozen=True, gc=False):
-    "Hold one request as the log keeps it; the last four have an item for each row, in the same order."
+    "Hold one request as the log keeps it; the last five have an item for each row, in the same order."
 
     id: str  # of the first row: a UUID of version 7 whose last five digits are zero
     request_id: str  # as the caller knows it
@@ -41,10 +42,11 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     model_version: str
     duration_ms: float  # from the request's arrival to its answer's being ready
     caller: str | None  # the name of the caller's key, never the key
-    features: Sequence[Sequence[float]]  # in the order and units of the schema
+    features: Sequence[Sequence[Value]]  # in the order and units of the schema; None for a gap
     labels: Sequence[str]  # the predicted classes
     confidences: Sequence[float]  # their probabilities
     probabilities: Sequence[Sequence[float]]  # of all classes, in the order of the schema
+    decisions: Sequence[str] | None = None  # the cheapest classes; None where the schema declares no costs
 
 # %% ../../nbs/api/audit/04_log.ipynb #ae1711a7
 _encode = msgspec.json.Encoder().encode
@@ -55,30 +57,41 @@ def _request_values(e: Entry, first: int) -> tuple[Any, ...]:
     return first, e.id, e.request_id, e.model_name, e.model_version, e.duration_ms + 0.0, e.caller
 
 
-def _row_values(e: Entry, first: int) -> list[tuple[Any, ...]]:
-    "Return the values of each row of a request, in the order of its table's columns."
-    time, asked = e.time, zip(e.features, e.labels, e.confidences, e.probabilities, strict=True)
-    return [
-        (seq, first, time, *[value + 0.0 for value in x], label, confidence + 0.0, _encode(p).decode())
+def _logged_features(rows: Sequence[Sequence[Value]], schema: Schema) -> Sequence[Sequence[Any]]:
+    "Return the features of each row as the log keeps them."
+    if schema.is_plain:
+        return [[value + 0.0 for value in x] for x in rows]  # type: ignore[operator]
+    to_log = [f.to_log for f in schema.features]
+    return [[keep(value) for keep, value in zip(to_log, x, strict=True)] for x in rows]
+
+
+def _row_values(e: Entry, first: int, schema: Schema) -> list[tuple[Any, ...]]:
+    "Return the values of each row of a request, in the order of its table's columns; without a decision, none."
+    features = _logged_features(e.features, schema)
+    time, asked = e.time, zip(features, e.labels, e.confidences, e.probabilities, strict=True)
+    found = [
+        (seq, first, time, *x, label, confidence + 0.0, _encode(p).decode())
         for seq, (x, label, confidence, p) in enumerate(asked, first)
     ]
+    return found if e.decisions is None else [(*row, d) for row, d in zip(found, e.decisions, strict=True)]
 
 # %% ../../nbs/api/audit/04_log.ipynb #c0b2ca29
 def _chained_values(
     entries: Sequence[Entry],
     head: Position,  # of the newest row in the log
+    schema: Schema,
 ) -> tuple[list[Any], list[Any], Position]:
     "Return all values for `requests` and for `rows`, each in one flat list, chained after `head`; and the new head."
     requests: list[Any] = []
     rows: list[Any] = []
     seq, digest = head.seq, head.digest
     for e in entries:
-        first, found = seq + 1, _row_values(e, seq + 1)
+        first, found = seq + 1, _row_values(e, seq + 1, schema)
         packed = [pack(row) for row in found]
         request = (*_request_values(e, first), row_checksums(packed))
         digest, seq = chain_digest(digest, request, packed), seq + len(found)
         requests += (*request, digest)
-        rows += chain.from_iterable(found)
+        rows += chain.from_iterable([(*row, None) for row in found] if e.decisions is None else found)
     return requests, rows, Position(seq, digest)
 
 # %% ../../nbs/api/audit/04_log.ipynb #58be88b4
@@ -115,7 +128,7 @@ class Writer:
                 f"The audit log {self._database.where} can't be continued: its table `chain` has {len(found)} rows "
                 "instead of one. Restore a backup."
             )
-        requests, rows, head = _chained_values(entries, Position(*found[0]))
+        requests, rows, head = _chained_values(entries, Position(*found[0]), self._database.schema)
         self._requests.insert(cursor, requests)
         self._rows.insert(cursor, rows)
         cursor.execute(self._move_head, (head.seq, head.digest))
@@ -181,7 +194,7 @@ def _prepare(
             connection.execute(text("UPDATE chain SET seq = seq"))
             connection.rollback()
         check_log(connection, schema)
-        if len(applied_migrations(connection)) < len(MIGRATIONS):
+        if len(applied_migrations(connection)) < (STEPS_TO_READ if read_only else len(MIGRATIONS)):
             raise AuditError("The audit log is not up to date with this program: start the service once.")
     return schema
 

@@ -9,7 +9,7 @@ __all__ = ['Verification', 'verify', 'backup', 'export', 'prune']
 import csv
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,6 +26,7 @@ from .history import LogDatabase, Window, spreadsheet_text, window_conditions
 from .log import AuditLog
 from .migrations import AuditError, predictions_sql, readable_errors
 from ..config import atomic_write
+from ..schema import Schema
 
 # %% ../../nbs/api/audit/06_maintenance.ipynb #b6771bdb
 def _read_chunks(
@@ -46,12 +47,14 @@ def _read_chunks(
 def _read_chain(database: LogDatabase, after: int, last: int) -> Iterator[ChainedRequest]:
     "Yield the requests between two numbers as the chain knows them."
     rows, requests, width = database.rows, database.requests, len(database.rows.c)
+    decides = "decision" in rows.c  # not in a log of before, opened for reading
     query = select(rows, requests).outerjoin_from(rows, requests, requests.c.first == rows.c.seq)
     found = (tuple(row) for chunk in _read_chunks(database, query, rows.c.seq, after, last) for row in chunk)
     for _, group in groupby(found, key=lambda row: row[1]):
         members = list(group)
         *request, digest = members[0][width:]
-        yield ChainedRequest([row[:width] for row in members], tuple(request) if digest else None, digest)
+        asked = [row[: width - (decides and row[width - 1] is None)] for row in members]  # no decision is left out
+        yield ChainedRequest(asked, tuple(request) if digest else None, digest)
 
 # %% ../../nbs/api/audit/06_maintenance.ipynb #89640a2e
 @dataclass(frozen=True)
@@ -199,14 +202,15 @@ def backup(
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _export_row(row: Row[Any]) -> dict[str, Any]:
-    "Return a row with its time as a date and its digest in hexadecimal."
+def _export_row(row: Row[Any], schema: Schema) -> dict[str, Any]:
+    "Return a row with its values as they were asked, its time as a date and its digest in hexadecimal."
     found = dict(row._mapping)
     moment = _EPOCH + timedelta(microseconds=found["time"])
-    return found | {"time": moment, "digest": (found["digest"] or b"").hex()}
+    asked = {} if schema.is_plain else {f.name: f.from_log(found[f.name]) for f in schema.features}
+    return found | asked | {"time": moment, "digest": (found["digest"] or b"").hex()}
 
 
-def _write_csv(path: Path, chunks: Iterator[list[dict[str, Any]]], names: list[str]) -> int:
+def _write_csv(path: Path, chunks: Iterator[list[dict[str, Any]]], names: list[str], _: Schema | None = None) -> int:
     "Write rows as comma-separated values; return how many there were."
     count = 0
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -220,31 +224,34 @@ def _write_csv(path: Path, chunks: Iterator[list[dict[str, Any]]], names: list[s
     return count
 
 # %% ../../nbs/api/audit/06_maintenance.ipynb #fab5612c
-def _arrow_schema(names: list[str]) -> Any:
+def _arrow_schema(names: list[str], schema: Schema) -> Any:
     "Return the columns of the log in Arrow's types."
     import pyarrow as pa
 
-    texts = ("id", "request_id", "label", "model_name", "model_version", "caller", "digest", "true_label")
+    texts = ("id", "request_id", "label", "model_name", "model_version", "caller", "digest", "true_label", "decision")
     types = dict.fromkeys(texts, pa.string()) | {"time": pa.timestamp("us", tz="UTC"), "seq": pa.int64()}
+    types |= {f.name: pa.infer_type([f.to_log(f.example) if f.is_text else f.decode(0.0)]) for f in schema.features}
     types["probabilities"] = pa.list_(pa.float64())
     return pa.schema([(name, types.get(name, pa.float64())) for name in names])
 
 
-def _write_parquet(path: Path, chunks: Iterator[list[dict[str, Any]]], names: list[str]) -> int:
+def _write_parquet(
+    path: Path, chunks: Iterator[list[dict[str, Any]]], names: list[str], schema: Schema
+) -> int:
     "Write rows as Parquet, a row group for each chunk; return how many there were."
     import pyarrow as pa
     from pyarrow.parquet import ParquetWriter
 
-    schema, count = _arrow_schema(names), 0
-    with ParquetWriter(path, schema, compression="zstd") as file:
+    types, count = _arrow_schema(names, schema), 0
+    with ParquetWriter(path, types, compression="zstd") as file:
         for rows in chunks:
             decoded = [row | {"probabilities": msgspec.json.decode(row["probabilities"])} for row in rows]
-            file.write_table(pa.Table.from_pylist(decoded, schema))
+            file.write_table(pa.Table.from_pylist(decoded, types))
             count += len(rows)
     return count
 
 # %% ../../nbs/api/audit/06_maintenance.ipynb #c928998e
-_WRITERS = {".csv": _write_csv, ".parquet": _write_parquet}
+_WRITERS: dict[str, Callable[..., int]] = {".csv": _write_csv, ".parquet": _write_parquet}
 
 
 def export(
@@ -262,9 +269,9 @@ def export(
     query = select(p, database.labels.c.true_label).select_from(database.labelled)
     query = query.where(*window_conditions(window or Window(), p))
     chunks = _read_chunks(database, query, p.c.seq, ends.anchor_seq, ends.seq)
-    rows = ([_export_row(row) for row in chunk] for chunk in chunks)
+    rows = ([_export_row(row, database.schema) for row in chunk] for chunk in chunks)
     with readable_errors(f"copy {target}", OSError), atomic_write(target) as part:
-        return _WRITERS[target.suffix](part, rows, [*p.c.keys(), "true_label"])
+        return _WRITERS[target.suffix](part, rows, [*p.c.keys(), "true_label"], database.schema)
 
 # %% ../../nbs/api/audit/06_maintenance.ipynb #2505ab6b
 def _last_to_prune(

@@ -17,6 +17,7 @@ from iris_nb.audit.connection import begin_exclusive
 from iris_nb.audit.history import Window
 from iris_nb.audit.log import AuditError, AuditLog
 from iris_nb.audit.maintenance import _prune_chunk, backup, export, prune, verify
+from iris_nb.examples import HOUSES
 from tests.audit.logs import NOON, SCHEMA, SECOND, entries, entry, open_log, shape, tamper
 
 TEXTS = "id", "request_id", "label", "probabilities", "model_name", "model_version", "caller"
@@ -50,7 +51,7 @@ def test_a_row_that_was_changed_with_its_check_is_found_in_its_request(log):
     tamper(log, "UPDATE rows SET confidence = 0.123 WHERE seq = 15")
     assert verify(log).sentence == "The log was tampered with: row 15 was changed."
     found = [
-        pack(tuple(row))
+        pack(tuple(row)[:-1])  # without a decision
         for row in log.database.fetch(
             select(log.database.rows).where(log.database.rows.c.first == 13).order_by(log.database.rows.c.seq)
         )
@@ -64,7 +65,7 @@ def test_a_digest_that_was_mended_is_found_at_the_next_request(log):
     tamper(log, "UPDATE requests SET digest = :digest WHERE first = 13", digest=bytes(32))
     assert "row 13 was changed" in verify(log).sentence
     tamper(log, "UPDATE rows SET confidence = 0.123 WHERE seq = 13")
-    row = pack(tuple(log.database.fetch(select(log.database.rows).where(log.database.rows.c.seq == 13))[0]))
+    row = pack(tuple(log.database.fetch(select(log.database.rows).where(log.database.rows.c.seq == 13))[0])[:-1])
     before, request = log.database.fetch(
         select(log.database.requests).where(log.database.requests.c.first.in_([12, 13]))
     )
@@ -479,3 +480,30 @@ def test_the_log_itself_is_no_target_of_an_export(tmp_path):
             with pytest.raises(AuditError, match="belongs to the audit log itself"):
                 export(log, target, overwrite=True)
         assert log.count() == 3
+
+
+def test_decisions_and_gaps_are_in_the_chain(tmp_path):
+    with AuditLog.open(tmp_path / "audit.db", HOUSES) as log:
+        first = (90.0, 4, None, "good", "Far Away", True, "1987-05-01", None)
+        rows = [first, (42, 2, "oil", "poor", "North", None, "1900-01-01", 9)]
+        log.append([entry(0, rows=2, features=rows, labels=["slowly"] * 2, decisions=["quickly", "slowly"])])
+        log.append([entry(1, rows=2, features=rows, labels=["slowly"] * 2)])
+        assert verify(log).sound
+        for change in ("decision = NULL", "decision = 'slowly'", "heating = 'gas'", "district = 'North'"):
+            with AuditLog.open(backup(log, tmp_path / f"{change[:12]}{len(change)}.db"), HOUSES) as copy:
+                tamper(copy, f"UPDATE rows SET {change} WHERE seq = 1")
+                assert "row 1 was changed" in verify(copy).sentence, change
+        tamper(log, "UPDATE rows SET decision = 'slowly' WHERE seq = 3")
+        assert "row 3 was changed" in verify(log).sentence
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_an_export_holds_values_as_they_were_asked(tmp_path, suffix):
+    row = (90.0, 4, None, "good", "Far Away", True, "1987-05-01", 900.5)
+    with AuditLog.open(tmp_path / "audit.db", HOUSES) as log:
+        log.append([entry(0, features=[row], labels=["slowly"], decisions=["quickly"])])
+        export(log, tmp_path / f"log{suffix}")
+    found = (pandas.read_csv if suffix == ".csv" else pandas.read_parquet)(tmp_path / f"log{suffix}")
+    values = [None if value != value else value for value in found[list(HOUSES.names)].astype(object).iloc[0].tolist()]
+    assert values == list(row)
+    assert found["decision"].tolist() == ["quickly"]
