@@ -95,7 +95,7 @@ class Kind:
 
     def words(self, value: Value) -> str:
         "Return a value as people write it, with its unit."
-        return "missing" if value is None else self._text(value)
+        return "missing" if value is None or value != value else self._text(value)
 
     def _text(self, value: Any) -> str:
         return str(value)

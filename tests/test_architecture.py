@@ -18,7 +18,7 @@ HEAVY = {"mlflow", "sklearn", "skl2onnx", "onnx", "pandas", "pyarrow", "papermil
 #: The layers, from the ground up: a module may know those of lower layers, and those of its own layer and room.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("values", "kinds", "schema", "table", "examples", "config", "keys", "records", "columns", "reader"),
-    ("bundle", "charts", "client"),
+    ("session", "bundle", "charts", "client"),
     ("audit",),
     ("predict",),
     ("train", "monitor"),
@@ -34,6 +34,7 @@ LIGHT = {
     "table",
     "config",
     "keys",
+    "session",
     "bundle",
     "audit.log",
     "audit.history",

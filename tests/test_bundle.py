@@ -25,7 +25,6 @@ from iris_nb.bundle import (
     _changing,
     bundle_roles,
     champion,
-    disagreement,
     list_models,
     point_champion,
     read_bundle,
@@ -33,6 +32,7 @@ from iris_nb.bundle import (
     write_bundle,
 )
 from iris_nb.examples import IRIS
+from iris_nb.session import disagreement
 
 ROWS = np.array([list(IRIS.example.values()), [6.3, 2.9, 5.6, 1.8]])
 CLASSES = len(IRIS.classes)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..bundle import Bundle, BundleError, Card, Floats, Session
-from ..bundle import champion, open_session, read_bundle, run_session
+from ..bundle import Bundle, BundleError, Card, champion, read_bundle
+from ..session import Floats, Session, open_session, run_session
 from ..schema import Schema, faults_of
 from ..table import SCHEMA
 

@@ -24,7 +24,7 @@ from skl2onnx import to_onnx as sklearn_to_onnx
 from skl2onnx.common.data_types import DoubleTensorType
 from skl2onnx.helpers.onnx_helper import select_model_inputs_outputs
 
-from ..bundle import disagreement
+from ..session import disagreement
 from ..schema import Schema
 from ..table import SCHEMA
 from .candidates import NEAR, Candidate, ModelError, NeighboursWithTies, build

@@ -25,7 +25,7 @@ import pandas as pd
 from onnx import load_model_from_string
 
 from ..bundle import BundleError, read_bundle
-from ..schema import Schema
+from ..schema import Schema, encode_columns
 from ..table import SCHEMA
 from .mlflow_store import MissingError, TrackingError, check_database, follow_home, translate_error
 from .onnx_export import with_named_classes
@@ -205,7 +205,8 @@ def _active_run(run_id: str) -> Iterator[None]:
 # %% ../../nbs/api/train/08_tracking.ipynb #46fd527a
 def log_dataset(tracker: Tracker, run_id: str, frame: pd.DataFrame, digest: str, schema: Schema = SCHEMA) -> None:
     "Log which table a run trained on."
-    data = from_pandas(frame, name=schema.name, targets=schema.target, digest=digest[:16])
+    words = {f.name: frame[f.name].map(f.words).astype(str) for f in schema.features if f.is_discrete or f.is_text}
+    data = from_pandas(frame.assign(**words), name=schema.name, targets=schema.target, digest=digest[:16])
     with _translated(tracker.address), _active_run(run_id):
         mlflow.log_input(data, context="training")
 
@@ -254,12 +255,15 @@ def register(
     schema: Schema = SCHEMA,
 ) -> str:  # the new version's number
     "Log a model with a run and make it the next version of the registered model."
-    takes, gives = (Columns([ColSpec("double", name) for name in names]) for names in (schema.names, schema.classes))
+    takes = Columns([ColSpec("double", f.name, required=not f.missing) for f in schema.features])
+    gives = Columns([ColSpec("double", name) for name in schema.classes])
+    doubles = encode_columns(schema, [list(schema.example.values())])
+    example = pd.DataFrame(dict(zip(schema.names, doubles, strict=True)))
     quiet = redirect_stderr(StringIO())
     with _translated(tracker.address), _active_run(run_id), quiet:  # where MLflow prints what is returned here
         logged = mlflow.onnx.log_model(
             load_model_from_string(with_named_classes(onnx, schema)), name="model", registered_model_name=tracker.model,
-            signature=ModelSignature(takes, gives), input_example=pd.DataFrame([schema.example]),
+            signature=ModelSignature(takes, gives), input_example=example,
             onnx_execution_providers=["CPUExecutionProvider"],
             pip_requirements=["mlflow", "onnx", "onnxruntime", "pandas"],
         )

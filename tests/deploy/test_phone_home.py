@@ -71,7 +71,7 @@ def test_only_the_bundle_module_imports_onnx_runtime():
         if path.suffix in (".py", ".ipynb") or path.parent == ROOT / "deploy/image"
     ]
     importing = {str(path.relative_to(ROOT)) for path in files if path.is_file() and IMPORT.search(python_of(path))}
-    assert importing - {"tests/deploy/test_phone_home.py"} == {"iris_nb/bundle.py", "nbs/api/03_bundle.ipynb"}
+    assert importing - {"tests/deploy/test_phone_home.py"} == {"iris_nb/session.py", "nbs/api/02a_session.ipynb"}
 
 
 @pytest.mark.parametrize("variable", ["ORT_DISABLE_TELEMETRY", "MLFLOW_DISABLE_TELEMETRY"])

@@ -8,9 +8,9 @@ from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.pipeline import make_pipeline
 
-from iris_nb.bundle import open_session, run_session
 from iris_nb.examples import IRIS, irises
 from iris_nb.schema import Number, Schema
+from iris_nb.session import open_session, run_session
 from iris_nb.train import onnx_export
 from iris_nb.train.candidates import CANDIDATES, ModelError, build, candidate
 from iris_nb.train.data import arrays
