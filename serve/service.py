@@ -127,6 +127,8 @@ def _end_with_parent() -> None:
     def watch() -> None:
         wait([parent.sentinel])
         log.error("the main process is gone: this worker ends")
-        os.kill(os.getpid(), signal.SIGTERM)
+        while True:  # granian loses a signal that arrives just before its worker serves
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)
 
     threading.Thread(target=watch, name="parent", daemon=True).start()

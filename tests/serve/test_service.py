@@ -1,6 +1,8 @@
 """The parts of the service together."""
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 
 from serve.audit import AuditTrail
@@ -30,3 +32,33 @@ def test_the_watch_outlives_a_fault_and_looks_at_the_log_again(home: Path, monke
     asyncio.run(main())
     assert "the watch failed, and goes on" in caplog.text
     assert looked[:3] == ["champion", "log", "champion"]
+
+
+#: The main process goes at once; its worker loses the first signal, as one does in the moment before it serves.
+ORPHAN = """
+import multiprocessing, os, signal
+from serve.service import _end_with_parent
+
+signals = []
+
+def hear(*_):
+    signals.append(1)
+    if len(signals) == 2:
+        print("ended by the second signal", flush=True)
+        os._exit(0)
+
+def work():
+    signal.signal(signal.SIGTERM, hear)
+    signal.alarm(20)  # no process stays behind
+    _end_with_parent()
+    while True:
+        signal.pause()
+
+multiprocessing.get_context("fork").Process(target=work).start()
+os._exit(0)
+"""
+
+
+def test_a_worker_without_its_main_process_ends_though_the_first_signal_was_lost():
+    done = subprocess.run([sys.executable, "-c", ORPHAN], stdout=subprocess.PIPE, text=True, timeout=60)
+    assert done.stdout == "ended by the second signal\n"  # read until the worker has closed it
