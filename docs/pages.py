@@ -287,6 +287,18 @@ def drawn(output: Any, id: str) -> Any:
     return output
 
 
+def as_block(output: Any) -> Any:
+    """An HTML output as a raw block of Markdown.
+
+    Where a notebook has an output of type text/html, Quarto adds RequireJS and jQuery from a CDN to its page.
+    """
+    if "text/html" in (data := output.get("data", {})):
+        html = "".join(data["text/html"]).strip("\n")
+        fence = "`" * max(3, 1 + max(map(len, re.findall("`+", html)), default=0))
+        output.data = {"text/markdown": f"{fence}{{=html}}\n{html}\n{fence}"}
+    return output
+
+
 def module_line(module: str, page: Path) -> Cell:
     "Which module this page is."
     there, here = repository(f"iris_nb/{module.replace('.', '/')}.py"), repository(f"nbs/{page.as_posix()}")
@@ -313,6 +325,7 @@ def of_code(cell: Cell, module: str | None) -> Iterator[Cell]:
     cell.source = without_ours(cell.source)
     prose = ["".join(o.data["text/markdown"]) for o in cell.outputs if "text/markdown" in o.get("data", {})]
     cell.outputs = [o for o in cell.outputs if "text/markdown" not in o.get("data", {})]
+    cell.outputs = [as_block(o) for o in cell.outputs]
     yield cell
     for text in prose:  # as a cell of its own it is found by search and listed beside the page
         yield new_markdown_cell(text, metadata={"made": True})

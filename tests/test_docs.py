@@ -1,4 +1,7 @@
-"""What is written is true: links lead somewhere, everything that exists is described, and nothing else is."""
+"""What is written is true: links lead somewhere, everything that exists is described, and nothing else is.
+
+These tests read what Quarto is given. What it makes of that is checked by `docs/check.py` where the site is built.
+"""
 
 import ast
 import re
@@ -112,13 +115,19 @@ def test_nothing_a_person_wrote_is_lost_on_the_page(path):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, **by_path)
-def test_a_page_loads_nothing_from_elsewhere(path):
+def test_what_quarto_is_given_loads_nothing_from_elsewhere(path):
     for cell in page(path).cells:
         texts = [cell.source] if cell.cell_type == "markdown" else []
-        texts += ["".join(o.get("data", {}).get("text/html", "")) for o in cell.get("outputs", [])]
+        texts += ["".join(o.get("data", {}).get("text/markdown", "")) for o in cell.get("outputs", [])]
         for text in texts:
             assert not re.search(r"<(script|link|img|iframe)[^>]+(src|href)=.https?:", text)
             assert not re.search(r"!\[[^\]]*\]\(https?:", text)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, **by_path)
+def test_quarto_is_given_no_output_for_which_it_adds_scripts_from_a_cdn(path):
+    kinds = {kind for cell in page(path).cells for o in cell.get("outputs", []) for kind in o.get("data", {})}
+    assert kinds <= {"text/plain", "text/markdown"}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, **by_path)
