@@ -7,13 +7,15 @@ __all__ = ['Sync', 'parse_url', 'FileGuard', 'open_engine', 'driver_errors', 'be
            'BulkInserter']
 
 # %% ../../nbs/api/audit/02_connection.ipynb #fd55b000
+import ctypes
 import os
 import sqlite3
+import struct
 import time
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Dialect, Engine, PoolProxiedConnection, QueuePool, Table
@@ -60,6 +62,30 @@ def _open_links(
                 return found.st_nlink
     return 0
 
+# %% ../../nbs/api/audit/02_connection.ipynb #f74488ea
+class _FileState(NamedTuple):
+    "Tell a file from another of the same name, and a long one from a short one."
+    device: int
+    inode: int
+    size: int  # bytes
+
+
+_statx = getattr(ctypes.CDLL(None), "statx", None)  # Linux; its structure is the same on all processors
+_AT_FDCWD, _INODE_AND_SIZE = -100, 0x100 | 0x200
+_STATX = struct.Struct("=32xQQ88xII112x")  # inode number, size; device: major and minor number
+
+
+def _look(path: bytes) -> _FileState | None:
+    "Return the state of a file without reading its times, or None where there is no file."
+    answer = ctypes.create_string_buffer(_STATX.size)
+    if _statx and not _statx(_AT_FDCWD, path, 0, _INODE_AND_SIZE, answer):
+        inode, size, major, minor = _STATX.unpack(answer)
+        return _FileState(os.makedev(major, minor), inode, size)
+    with suppress(FileNotFoundError):
+        found = os.stat(path)  # noqa: PTH116 - a third of the price, for every commit
+        return _FileState(found.st_dev, found.st_ino, found.st_size)
+    return None
+
 # %% ../../nbs/api/audit/02_connection.ipynb #b1cb235f
 _WAL_LIMIT = 64 * 2**20  # bytes to which SQLite itself may shorten a write-ahead log
 
@@ -68,17 +94,17 @@ class FileGuard:
     "Notice that the files of a SQLite log are not the ones that were opened."
 
     def __init__(self, path: Path) -> None:
-        self.path, self._name, self._wal_name = path, str(path), f"{path}-wal"
+        self.path, self._name, self._wal_name = path, os.fsencode(path), os.fsencode(f"{path}-wal")
         self._file: tuple[int, int] | None = None  # device and inode number
-        self._wal: os.stat_result | None = None  # as it was when it was last looked at
+        self._wal: _FileState | None = None  # as it was when it was last looked at
         self._fault, self._moved, self.rescuable = "", False, False
 
     def check(self) -> None:
         "Raise `AuditReplaced` where a file is gone, was cut short or is another one."
         if self._fault:
             raise AuditReplaced(self._fault)
-        found = _stat(self._name)
-        identity = (found.st_dev, found.st_ino) if found else None
+        found = _look(self._name)
+        identity = found[:2] if found else None
         if identity != self._file or not found:
             if self._file or not found:
                 self._refuse_file(found is not None)
@@ -88,24 +114,24 @@ class FileGuard:
 
     def check_wal(self, connection: Any) -> None:
         "Raise `AuditReplaced` where an open connection's write-ahead log is gone, was cut short or is another one."
-        known, found = self._wal, _stat(self._wal_name)
+        known, found = self._wal, _look(self._wal_name)
         if not known:
             return
-        same = found and found.st_ino == known.st_ino and found.st_dev == known.st_dev
-        if found and same and (found.st_size >= known.st_size or found.st_size >= _WAL_LIMIT):
+        same = found and found[:2] == known[:2]
+        if found and same and (found.size >= known.size or found.size >= _WAL_LIMIT):
             self._wal = found  # it grew, or SQLite itself shortened it
             return
-        if found and same and not found.st_size and _all_checkpointed(connection):
+        if found and same and not found.size and _all_checkpointed(connection):
             return
         self.rescuable = found is None
         done = "was removed" if not found else "was cut short" if same else "was replaced"
         advice = "stop it, run `iris-nb audit verify`, put a backup in place where that fails, and " if found else ""
-        self._fault = f"The write-ahead log {self._wal_name} {done} while the service had it open: {advice}restart it."
+        self._fault = f"The write-ahead log {self.path}-wal {done} while the service had it open: {advice}restart it."
         raise AuditReplaced(self._fault)
 
     def committed(self) -> None:
         "Remember the write-ahead log that the first commit of a connection has left."
-        self._wal = self._wal or _stat(self._wal_name)
+        self._wal = self._wal or _look(self._wal_name)
 
     def disconnected(self) -> None:
         "Expect no write-ahead log: SQLite removes it together with the last connection."
@@ -123,13 +149,6 @@ class FileGuard:
             self._fault
             or f"The audit log {self.path} is gone: put the file back, or restart the service to begin a new one."
         )
-
-
-def _stat(path: str) -> os.stat_result | None:
-    try:
-        return os.stat(path)  # noqa: PTH116 - a third of the price, for every commit
-    except FileNotFoundError:
-        return None
 
 
 def _all_checkpointed(connection: Any) -> bool:

@@ -1,5 +1,6 @@
 """The log's files and connections: what is refused, what is survived, and what is noticed."""
 
+import os
 import sqlite3
 import threading
 from datetime import UTC, datetime
@@ -7,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import select, text
 
+from iris_nb.audit import connection
 from iris_nb.audit.connection import begin_exclusive
 from iris_nb.audit.log import AuditError, AuditReplaced
 from iris_nb.audit.maintenance import backup, prune, verify
@@ -219,6 +221,41 @@ def test_a_write_ahead_log_that_was_cut_short_is_noticed(tmp_path, size):
             log.append([entry(20)])
         if not size:
             assert path.read_bytes() == before
+
+
+def test_the_times_of_the_write_ahead_log_are_not_read_for_a_commit(tmp_path, monkeypatch):
+    if not connection._statx:
+        pytest.skip("this system has no statx")
+    read = []
+
+    def stat(path, *args, **more):
+        read.append(os.fsdecode(path))
+        return os_stat(path, *args, **more)
+
+    with open_log(tmp_path / "audit.db") as log:
+        log.append(entries(20))
+        os_stat = os.stat
+        monkeypatch.setattr(os, "stat", stat)
+        log.append([entry(20)])
+        monkeypatch.undo()
+    assert not [path for path in read if path.endswith("-wal")]
+
+
+@pytest.mark.parametrize("how", ["removed", "cut short", "replaced"])
+def test_what_happens_to_a_write_ahead_log_is_noticed_without_statx(tmp_path, monkeypatch, how):
+    monkeypatch.setattr(connection, "_statx", None)
+    wal = tmp_path / "audit.db-wal"
+    with open_log(tmp_path / "audit.db") as log:
+        log.append(entries(20))
+        saved = wal.read_bytes()
+        if how == "cut short":
+            os.truncate(wal, 5000)
+        else:
+            wal.rename(tmp_path / "kept")
+        if how == "replaced":
+            wal.write_bytes(saved)
+        with pytest.raises(AuditReplaced, match=how):
+            log.append([entry(20)])
 
 
 def test_a_write_ahead_log_that_was_emptied_by_a_checkpoint_is_no_fault(tmp_path):
