@@ -21,6 +21,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import Pipeline
 
 from ..charts import PALETTE, QUIET, figure, lying_bars, untitled
+from .encoding import TableEncoder
 from .evaluate import Folds, estimate, proportion_interval, row_log_losses
 from ..schema import Schema
 from ..table import SCHEMA
@@ -228,7 +229,9 @@ def coefficients(fitted: Pipeline, schema: Schema = SCHEMA) -> pd.DataFrame | No
         last = last[-1]
     if not hasattr(last, "coef_") or len(last.coef_) != len(schema.classes):
         return None
-    return pd.DataFrame(last.coef_, list(schema.classes), list(schema.names))
+    encoder = fitted[0]
+    names = encoder.get_feature_names_out() if isinstance(encoder, TableEncoder) else schema.names
+    return pd.DataFrame(last.coef_, list(schema.classes), list(names))
 
 # %% ../../nbs/api/train/05_evidence.ipynb #d36cee26
 _STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#1B1F24}

@@ -14,7 +14,7 @@ from iris_nb.session import open_session, run_session
 from iris_nb.train import onnx_export
 from iris_nb.train.candidates import CANDIDATES, ModelError, build, candidate
 from iris_nb.train.data import arrays
-from iris_nb.train.onnx_export import forest_trees
+from iris_nb.train.trees import forest_trees
 
 parity_fault, random_rows, to_onnx = (
     partial(step, schema=IRIS) for step in (onnx_export.parity_fault, onnx_export.random_rows, onnx_export.to_onnx)
