@@ -114,6 +114,11 @@ def _word_faults(schema: Schema) -> list[str]:
     faults += [f"the file's column '{n}' is used twice" for n in sorted({n for n in sources if sources.count(n) > 1})
                if n.casefold() not in folded]
     faults += [f"the name of a class: {fault}" for name in schema.classes if (fault := name_fault(name))]
+    answers = {"predicted", "confidence", *(f"probability_{name}" for name in schema.classes)}
+    faults += [f"a file's column can't be called {shown(name)}: a scored file has an answer of that name"
+               for name in sources if name in answers and name not in taken]
+    if "together" in columns:
+        faults.append("a column can't be called 'together': the drift of all features together is called so")
     if len(set(classes)) < max(2, len(classes)):
         faults.append("it needs two classes or more, each named once (case and blanks make no difference)")
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,39}", schema.name):

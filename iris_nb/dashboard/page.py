@@ -33,7 +33,7 @@ class View:
 # %% ../../nbs/api/dashboard/00_page.ipynb #52666768
 def view_of(query: str | None) -> View:
     "Return the view that an address asks for; what can't be understood is left at its default."
-    given = {name: values[-1][:80] for name, values in parse_qs((query or "").lstrip("?")).items()}
+    given = {name: values[-1][:200] for name, values in parse_qs((query or "").lstrip("?")).items()}
     view = View(**{f.name: given[f.name] for f in fields(View) if f.name in given})
     view = view if view.window in WINDOWS else replace(view, window=View.window)
     return view if view.refresh.isdecimal() and int(view.refresh) >= 2 else replace(view, refresh=View.refresh)

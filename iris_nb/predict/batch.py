@@ -9,12 +9,13 @@ __all__ = ['Fault', 'FAULTS_HEADER', 'SUFFIXES', 'ScoreError', 'rows_in_range', 
 # %% ../../nbs/api/predict/02_batch.ipynb #6863555e
 import csv
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,12 @@ def _output(path: Path, suffix: str, first: pa.RecordBatch) -> Iterator[Callable
 FAULTS_HEADER = ["where", "reason"]
 
 
+def _faults_header(names: list[str]) -> list[str]:
+    "Return the first columns of a faults file; one that the table has already gets a _, as when it is scored again."
+    ends = [next("_" * n for n in count() if word + "_" * n not in names) for word in FAULTS_HEADER]
+    return [word + end for word, end in zip(FAULTS_HEADER, ends, strict=True)]
+
+
 @contextmanager
 def _faults_file(path: Path, names: list[str], unit: str) -> Iterator[Callable[[list[Fault]], None]]:
     "Yield a function that appends faults to a file, which replaces an earlier one on success."
@@ -184,7 +191,7 @@ def _faults_file(path: Path, names: list[str], unit: str) -> Iterator[Callable[[
             if faults and not tables:
                 part = stack.enter_context(atomic_write(path))
                 tables.append(csv.writer(stack.enter_context(part.open("w", newline="", encoding="utf-8"))))
-                tables[0].writerow([*FAULTS_HEADER, *names])
+                tables[0].writerow([*_faults_header(names), *names])
             for place, why, values in faults:
                 tables[0].writerow([f"{unit} {place}", why, *values])
 
@@ -220,7 +227,7 @@ def _check_paths(source: Path, target: Path) -> None:
 
 def _is_faults_file(path: Path) -> bool:
     with path.open("rb") as file:
-        return file.read(64).startswith(",".join(FAULTS_HEADER).encode() + b",")
+        return re.match(rb"where_*,reason_*,", file.read(64)) is not None
 
 
 def _check_columns(table: Table, schema: Schema, source: Path) -> None:
