@@ -219,7 +219,8 @@ def importance_figure(
     fig = figure(f"The model leans most on the {top}: without it the log loss rises by {ordered['rise'].iloc[0]:.2f}",
                  "rise of the log loss when the feature is shuffled")
     texts = [f"{row['rise']:.3f}" for _, row in ordered.iterrows()]
-    return lying_bars(fig, {str(k): float(v) for k, v in ordered["rise"].items()}, [PALETTE[0]] * len(ordered), texts)
+    values = {str(name).replace("_", " "): float(rise) for name, rise in ordered["rise"].items()}
+    return lying_bars(fig, values, [PALETTE[0]] * len(ordered), texts)
 
 # %% ../../nbs/api/train/05_evidence.ipynb #8839fe51
 def coefficients(fitted: Pipeline, schema: Schema = SCHEMA) -> pd.DataFrame | None:
