@@ -10,7 +10,8 @@ from pathlib import Path
 
 import nbformat
 
-from docs.pages import FOLDERS, NBS, ROOT, notebooks, page_of, settings
+from docs.names import NBS, ROOT, notebooks, settings
+from docs.pages import FOLDERS, page_of
 
 PROC, SITE = ROOT / "_proc", ROOT / "_docs"
 QUARTO = "1.10.19"  # the version that is fetched where there is none

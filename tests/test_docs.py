@@ -18,24 +18,8 @@ import pytest
 import yaml
 
 from docs import build
-from docs.pages import (
-    DIRECTIVE,
-    FOLDERS,
-    LINK,
-    NBS,
-    OURS,
-    ROOT,
-    directives,
-    html_name,
-    module_of,
-    modules,
-    names,
-    notebooks,
-    outside_code,
-    page_of,
-    pages_of_modules,
-    title_of,
-)
+from docs.names import DIRECTIVE, NBS, ROOT, directives, html_name, modules, names, notebooks, pages_of_modules
+from docs.pages import FOLDERS, LINK, OURS, module_of, outside_code, page_of, title_of
 
 NOTEBOOKS = notebooks()
 TEXTS = sorted(ROOT.glob("*.md"))
