@@ -14,9 +14,9 @@ import pandas as pd
 
 from .. import charts
 from ..predict import explain
-from .page import Piece, esc, listing, note, tiles
+from .page import Piece, esc, listing, note, tiles, value_cell
 from ..predict.predictor import Predictor
-from ..schema import Schema
+from ..schema import Schema, Value
 
 # %% ../../nbs/api/dashboard/06_prediction.ipynb #61c518c5
 def _facts(row: Mapping[str, Any]) -> str:
@@ -27,36 +27,40 @@ def _facts(row: Mapping[str, Any]) -> str:
                   "when (UTC)": f"{when:%d %b %H:%M:%S}", "model": model})
 
 # %% ../../nbs/api/dashboard/06_prediction.ipynb #bf642c58
-def _second_opinion(predictor: Predictor, row: Mapping[str, Any]) -> str:
+def _second_opinion(predictor: Predictor, row: Mapping[str, Any], x: Any) -> str:
     "Return what the champion says of a row that another version answered; empty where it was the champion."
     if row["model_version"] == predictor.card.version and row["model_name"] == predictor.card.name:
         return ""
-    now = predictor.predict([{name: row[name] for name in predictor.schema.names}])[0]
-    said = "the same" if now.label == row["label"] else now.label
-    return note(f"The champion of today ({predictor.card.folder}) would say {said}, with {now.confidence:.1%}.")
+    P = predictor.probabilities(x[None])
+    now = predictor.labels(P)[0]
+    said = "the same" if now == row["label"] else now
+    return note(f"The champion of today ({predictor.card.folder}) would say {said}, with {P.max():.1%}.")
 
 # %% ../../nbs/api/dashboard/06_prediction.ipynb #8a27b1ad
 def _neighbour_table(predictor: Predictor, x: Any) -> str:
     "Return the training rows most like this one."
-    trained, labels = predictor.bundle.reference
-    near = explain.nearest_neighbours(trained, labels, x, predictor.schema)
-    header = [*(f.label for f in predictor.schema.features), predictor.schema.target, "distance (sd)"]
-    return listing(f"The most similar {predictor.schema.row}s in training", header, near.values.tolist())
+    (trained, labels), schema = predictor.bundle.reference, predictor.schema
+    near = explain.nearest_neighbours(trained, labels, x, schema)
+    header = [*(f.label for f in schema.features), schema.target, "distance (sd)"]
+    values = [[value_cell(f, row[f.name]) for f in schema.features] for row in near.to_dict("records")]
+    rest = near[[schema.target, "distance"]].values.tolist()
+    lines = [value + end for value, end in zip(values, rest, strict=True)]
+    return listing(f"The most similar {schema.row}s in training", header, lines)
 
 # %% ../../nbs/api/dashboard/06_prediction.ipynb #e2d8f1ce
-def _explanation(predictor: Predictor, values: Mapping[str, float]) -> list[Piece]:
+def _explanation(predictor: Predictor, values: Mapping[str, Value], x: Any) -> list[Piece]:
     "Return what the champion makes of one row, and what it would take to change its mind."
     schema, trained = predictor.schema, predictor.bundle.reference[0]
-    x = np.array([values[name] for name in schema.names])
     P = predictor.probabilities(x[None])[0]
     push = explain.contributions(predictor.probabilities, trained, x, schema)
     unit = f"log-odds, {push.answer} against {push.rival} ({'exact' if push.is_exact else 'sampled'})"
     flip = explain.counterfactual(predictor.probabilities, trained, x, schema)
+    ranks, shares = explain.percentile_ranks(trained, x, schema), explain.same_shares(trained, x, schema)
     return [
         f"<p class='flip'>{esc(explain.counterfactual_sentence(flip, values, schema))}</p>",
         charts.chances(dict(zip(schema.classes, P.tolist(), strict=True)), schema),
         charts.pushes(push.terms, push.sentence, unit),
-        charts.among(explain.percentile_ranks(trained, x, schema), values, schema),
+        charts.among(ranks, values, schema, shares),
         _neighbour_table(predictor, x),
     ]
 
@@ -68,5 +72,6 @@ def one_part(predictor: Predictor | None, row: Mapping[str, Any] | None, id: str
         return [note(gone)]
     if predictor is None:
         return [_facts(row), note("Without a champion there is no model to explain this.", "make train", "warn")]
-    values = {name: row[name] for name in predictor.schema.names}
-    return [_facts(row), _second_opinion(predictor, row), *_explanation(predictor, values)]
+    values = {f.name: f.from_log(row[f.name]) for f in predictor.schema.features}
+    x = np.array([f.encode(values[f.name]) for f in predictor.schema.features])
+    return [_facts(row), _second_opinion(predictor, row, x), *_explanation(predictor, values, x)]

@@ -16,7 +16,7 @@ import pandas as pd
 from .. import charts
 from ..audit.sample import WindowSample, model_versions
 from ..client import curl_command
-from .page import Link, Piece, View, ago, esc, listing, note, tiles, widen_time_axis
+from .page import Link, Piece, View, ago, esc, listing, note, tiles, value_cell, widen_time_axis
 from ..predict.predictor import Predictor
 from ..schema import Schema
 from ..table import SCHEMA
@@ -112,8 +112,8 @@ def rows_table(rows: Sequence[dict[str, Any]], caption: str, schema: Schema = SC
         when = pd.Timestamp(r["time"], unit="us").strftime("%d %b %H:%M:%S")
         link = Link(f"<a href='#one' data-row='{esc(r['id'])}'>{when}</a>")
         answer, truth = (_swatch(r.get(name) or "", schema) for name in ("label", "true_label"))
-        numbers = (float(r[name]) for name in schema.names)
-        return [link, answer, f"{r['confidence']:.1%}", *numbers, truth, r["model_version"], float(r["duration_ms"])]
+        values = (value_cell(f, f.from_log(r[f.name])) for f in schema.features)
+        return [link, answer, f"{r['confidence']:.1%}", *values, truth, r["model_version"], float(r["duration_ms"])]
 
     return listing(caption, header, [line(r) for r in rows])
 
