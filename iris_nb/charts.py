@@ -17,7 +17,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
-from .schema import Kind, Number, Schema
+from .schema import Kind, Number, Schema, Value
 
 # %% ../nbs/api/04_charts.ipynb #53e65217
 PALETTE = ("#0072B2", "#BD5200", "#00775A", "#A8487E", "#7A4B00", "#3A789E")  # classes, in order
@@ -155,20 +155,38 @@ def then_and_now(
     return fig.update_layout(showlegend=True, height=260)
 
 # %% ../nbs/api/04_charts.ipynb #3cd0596a
+def _place_finding(
+    ranks: Mapping[str, float], shares: Mapping[str, float], row: Mapping[str, Value], schema: Schema
+) -> str:
+    "Return what is least usual about a row."
+    odd = {**{name: 1 - 2 * abs(rank - 0.5) for name, rank in ranks.items()}, **shares}
+    name = min(odd, key=lambda name: odd[name])
+    words = next(f for f in schema.features if f.name == name).words(row[name])
+    if name in ranks:
+        return f"Its {name.replace('_', ' ')} is larger than in {ranks[name]:.0%} of the training sample"
+    return f"Its {name.replace('_', ' ')} ({words}) is that of {shares[name]:.0%} of the training sample"
+
+
 def among(
     ranks: Mapping[str, float],  # by feature: the share of the training sample that is smaller
-    row: Mapping[str, float],
+    row: Mapping[str, Value],
     schema: Schema,
+    shares: Mapping[str, float] | None = None,  # by feature that has no rank: the share with the same value
 ) -> go.Figure:
-    "Draw where one row lies in the training sample."
-    odd = max(ranks, key=lambda name: abs(ranks[name] - 0.5))
-    fig = figure(f"Its {odd.replace('_', ' ')} is larger than in {ranks[odd]:.0%} of the training sample",
-                 f"share of the training sample below this {schema.row}")
-    labels = [f"{f.name.replace('_', ' ')} = {row[f.name]:g} {f.unit}" for f in schema.features]
+    "Draw where one row lies in the training sample: a dot for a rank, a bar for the share that has the same value."
+    shares, features = shares or {}, schema.features
+    about = f"share of the training sample below this {schema.row}" + (", or like it (bars)" if shares else "")
+    fig = figure(_place_finding(ranks, shares, row, schema), about)
+    labels = [f"{f.name.replace('_', ' ')} = {f.words(row[f.name])}" for f in features]
     lying_bars(fig, dict.fromkeys(labels, 1.0), [_RULE] * len(labels), [""] * len(labels)).update_traces(width=0.25)
-    fig.add_scatter(x=[ranks[f.name] for f in schema.features], y=list(map(plain, labels)), mode="markers",
-                    marker={"size": 15, "color": PALETTE[1]})
-    return fig.update_xaxes(tickformat=".0%", range=[-0.03, 1.03])
+    written = [(f.name, plain(label)) for f, label in zip(features, labels, strict=True)]
+    for values, marks in ((shares, "bar"), (ranks, "dot")):
+        x, y = [values[n] for n, _ in written if n in values], [label for n, label in written if n in values]
+        if x and marks == "bar":
+            fig.add_bar(x=x, y=y, orientation="h", marker_color=PALETTE[1], width=0.25)
+        elif x:
+            fig.add_scatter(x=x, y=y, mode="markers", marker={"size": 15, "color": PALETTE[1]})
+    return fig.update_layout(barmode="overlay").update_xaxes(tickformat=".0%", range=[-0.03, 1.03])
 
 # %% ../nbs/api/04_charts.ipynb #154fad7e
 def chances(probabilities: Mapping[str, float], schema: Schema) -> go.Figure:
