@@ -18,7 +18,7 @@ from ..bundle import Bundle, BundleError, champion, point_champion, read_bundle
 from ..config import atomic_write
 from ..schema import Schema
 from ..table import SCHEMA
-from .gate import Facts, Verdict, from_json, judge
+from .gate import Facts, Limits, Verdict, from_json, judge
 from .mlflow_store import TrackingError
 from iris_nb.train.tracking import (
     Tracker, aliased_version, load_artifact, locked, log_facts, run_of_version, set_alias,
@@ -97,7 +97,7 @@ def promote(
     "Ask the gate, and where it agrees make a version the champion of the service and of the registry."
     with locked(folder.parents[1]):
         reigning, contradictions = reigning_champion(tracker, folder.parent, schema)
-        verdict = judge(_with_priors(facts, read_bundle(folder, schema)), reigning)
+        verdict = judge(_with_priors(facts, read_bundle(folder, schema)), reigning, Limits(skill=schema.goals.skill))
         verdict = dataclasses.replace(verdict, reasons=[*verdict.reasons, *contradictions])
         if verdict.passed:
             point_champion(folder.parent, folder.name)

@@ -7,7 +7,7 @@ import pytest
 
 from iris_nb.train.candidates import build, candidate
 from iris_nb.train.evaluate import cross_validate, fold_scores, make_folds, prior_log_losses, rarest_recall
-from iris_nb.train.gate import Facts, from_json, judge, to_json
+from iris_nb.train.gate import Facts, Limits, from_json, judge, to_json
 
 
 def facts(**changes):
@@ -19,7 +19,7 @@ def facts(**changes):
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
-        ({"accuracy": 0.5}, "right about 50.0%"),
+        ({"prior_log_losses": [v + 0.004 for v in facts().log_losses]}, "saves 6% of the log loss of the class priors"),
         ({"calibration_error": 0.2}, "off by 20.0%"),
         ({"row_ms": 5.0}, "the budget is 1 ms"),
         ({"parity": "3 of 10 rows get another class."}, "3 of 10 rows"),
@@ -70,7 +70,8 @@ def test_the_gate_refuses_a_model_of_noise_however_often_it_is_right(name, rando
     )
     verdict = judge(new)
     assert new.accuracy > 0.95
-    (against,) = [reason for reason in verdict.reasons if reason.startswith("Against: ")]
+    against, skill = [reason for reason in verdict.reasons if reason.startswith("Against: ")]
+    assert "at least 10% is asked" in skill
     assert f"{new.log_loss:.4f}" in against
     assert f"{np.mean(new.prior_log_losses):.4f}, that of the class priors" in against
     assert f"it recognises {found} of {of} rows of the rarest class, fraud" in against
@@ -90,3 +91,10 @@ def test_facts_that_were_not_compared_with_the_priors_are_no_champion():
 
 def test_a_candidate_that_was_out_is_named_in_the_verdict():
     assert "qda is out: it can't be fitted." in judge(facts(notes=["qda is out: it can't be fitted."])).reasons
+
+
+def test_how_much_a_model_has_to_learn_is_declared():
+    new = facts(prior_log_losses=[v + 0.01 for v in facts().log_losses])
+    assert 0.1 < new.skill < 0.2
+    assert judge(new, limits=Limits(skill=0.1)).passed
+    assert not judge(new, limits=Limits(skill=0.2)).passed
