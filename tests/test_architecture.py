@@ -17,8 +17,8 @@ HEAVY = {"mlflow", "sklearn", "skl2onnx", "onnx", "pandas", "pyarrow", "papermil
 
 #: The layers, from the ground up: a module may know those of lower layers, and those of its own layer and room.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("values", "kinds", "schema", "table", "examples", "config", "keys", "records", "columns", "reader"),
-    ("session", "bundle", "charts", "client"),
+    ("values", "kinds", "schema", "table", "examples", "config", "keys"),
+    ("session", "bundle", "charts", "client", "files"),
     ("audit",),
     ("predict",),
     ("train", "monitor"),

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from ..config import IrisError
-from ..columns import Chunk
-from ..reader import open_table, readable
-from ..records import TableError
+from ..files.columns import Chunk
+from ..files.reader import open_table, readable
+from ..files.records import TableError
 from ..schema import Feature, Schema, fault_of, shown
 from ..table import SCHEMA, load_rows
 

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from iris_nb.bundle import champion
 from iris_nb.config import IrisError
+from iris_nb.files.reader import CsvTable
 from iris_nb.predict.batch import ScoreError, rows_in_range, score
 from iris_nb.predict.commands import SET_ASIDE, score_command
 from iris_nb.predict.predictor import Predictor
-from iris_nb.reader import CsvTable
 from iris_nb.schema import fault_of, faults_of
 from iris_nb.table import SCHEMA
 
@@ -137,7 +137,7 @@ def test_a_file_that_can_not_be_scored_is_one_sentence_and_no_output(predictor, 
 
 
 def test_a_small_file_that_would_fill_the_disk_leaves_nothing(predictor, tmp_path, monkeypatch):
-    monkeypatch.setattr("iris_nb.reader.MAX_UNPACKED", 1 << 22)
+    monkeypatch.setattr("iris_nb.files.reader.MAX_UNPACKED", 1 << 22)
     source, note = tmp_path / "bomb.parquet", pa.array(["x" * 20_000])
     columns = {feature.name: [feature.example] * 1000 for feature in SCHEMA.features}
     texts = pa.DictionaryArray.from_arrays(pa.array([0] * 1000, pa.int32()), note)
@@ -293,7 +293,7 @@ def test_a_cell_of_several_lines_across_a_block_invents_no_row(predictor, table,
     path = table(name="lines.csv")
     path.write_text(",".join([*NAMES, "note"]) + "\n" + f"{row},ok\n" * 20 + cell + f"{row},ok\n" * 20)
     for size in (200, 333, 450, 500, 512):
-        monkeypatch.setattr("iris_nb.reader.BLOCK", size)
+        monkeypatch.setattr("iris_nb.files.reader.BLOCK", size)
         assert score(predictor, path, tmp_path / "out.csv", progress=False).answered == 41
         assert read(tmp_path / "out.csv")["note"].tolist()[20] == f"first\n{row},second\n{row},third"
 
@@ -312,7 +312,7 @@ def test_text_is_copied_as_it_is(predictor, tmp_path):
 def test_every_record_is_answered_or_set_aside(predictor, table, tmp_path, lines, size):
     path = table(*lines)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("iris_nb.reader.BLOCK", size)
+        patch.setattr("iris_nb.files.reader.BLOCK", size)
         result = score(predictor, path, tmp_path / "out.csv", progress=False)
     records = [line for line in lines if line != "\n"]
     assert result.answered == sum(line != BAD and line != SHORT for line in records)

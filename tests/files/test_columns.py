@@ -6,7 +6,7 @@ import pyarrow as pa
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from iris_nb.columns import to_numbers
+from iris_nb.files.columns import to_numbers
 from iris_nb.schema import parse_number
 from tests.spellings import spelling
 

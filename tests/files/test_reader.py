@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iris_nb.columns import is_numeric
 from iris_nb.examples import PEOPLE
+from iris_nb.files.columns import is_numeric
+from iris_nb.files.reader import CsvTable, ParquetTable, open_table
+from iris_nb.files.records import TableError
 from iris_nb.predict.batch import rows_in_range
-from iris_nb.reader import CsvTable, ParquetTable, open_table
-from iris_nb.records import TableError
 from iris_nb.table import SCHEMA
 from iris_nb.train.data import DataError, check, read_table
 from serve.errors import RequestError
@@ -217,7 +217,7 @@ def test_many_columns_are_no_quadratic_work(tmp_path):
 
 
 def test_a_small_parquet_file_with_a_huge_row_is_refused_before_it_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("iris_nb.reader.MAX_BYTES", 1 << 16)
+    monkeypatch.setattr("iris_nb.files.reader.MAX_BYTES", 1 << 16)
     path = tmp_path / "bomb.parquet"
     parquet.write_table(pa.table({"height": [1.7], "weight": [70], "note": ["x" * (1 << 20)]}), path)
     before = pa.total_allocated_bytes()
@@ -227,7 +227,7 @@ def test_a_small_parquet_file_with_a_huge_row_is_refused_before_it_is_read(tmp_p
 
 
 def test_a_text_that_is_stored_once_for_many_rows_is_decoded_in_small_parts(tmp_path, monkeypatch):
-    monkeypatch.setattr("iris_nb.reader.MAX_BYTES", 1 << 20)
+    monkeypatch.setattr("iris_nb.files.reader.MAX_BYTES", 1 << 20)
     path, note = tmp_path / "dictionary.parquet", "x" * (1 << 17)
     texts = pa.DictionaryArray.from_arrays(pa.array([0] * 200, pa.int32()), pa.array([note]))
     parquet.write_table(
@@ -254,14 +254,14 @@ def write_bomb(path: Path, rows: int, note: str) -> Path:
 
 @pytest.mark.parametrize(("rows", "note"), [(1000, "x" * 20_000), (300_000, "x")])
 def test_a_small_file_that_would_fill_a_disk_is_refused_in_a_sentence(tmp_path, monkeypatch, rows, note):
-    monkeypatch.setattr("iris_nb.reader.MAX_UNPACKED", 1 << 22)
+    monkeypatch.setattr("iris_nb.files.reader.MAX_UNPACKED", 1 << 22)
     path = write_bomb(tmp_path / "bomb.parquet", rows, note)
     with pytest.raises(TableError, match=r"unpacks to more than 4,194,304 bytes .* most of it in the column"):
         list(open_table(path, PEOPLE.names).blocks())
 
 
 def test_a_file_may_unpack_to_a_thousand_times_its_own_size(tmp_path, monkeypatch):
-    monkeypatch.setattr("iris_nb.reader.MAX_UNPACKED", 1 << 10)
+    monkeypatch.setattr("iris_nb.files.reader.MAX_UNPACKED", 1 << 10)
     path = write_bomb(tmp_path / "repeating.parquet", 1000, "x" * 200)
     assert sum(chunk.batch.num_rows for chunk in open_table(path, PEOPLE.names).blocks()) == 1000
 
