@@ -28,8 +28,8 @@ from tqdm import tqdm
 
 from ..config import IrisError, atomic_write, is_same_file
 from .predictor import Predictor
-from ..columns import Chunk
-from ..reader import Table, open_table
+from ..files.columns import Chunk
+from ..files.reader import Table, open_table
 from ..schema import Schema, faults_of
 
 # %% ../../nbs/api/predict/02_batch.ipynb #c57ce9ba
