@@ -32,17 +32,16 @@ def schema(features: int) -> Schema:
 
 def prepare(home: Path, rows: int, features: int) -> None:
     "Write a bundle that was trained on so many rows, and a log."
-    from skl2onnx import to_onnx
-    from skl2onnx.common.data_types import DoubleTensorType
     from sklearn.linear_model import LogisticRegression
+
+    from iris_nb.train.onnx_export import to_onnx
 
     made, random = schema(features), np.random.default_rng(0)
     X = random.normal(size=(rows, features)).round(6)
     y = (X[:, 0] + random.normal(size=rows) > 0).astype(int)
     model = LogisticRegression().fit(X, y)
     P = model.predict_proba(X)
-    options = {"initial_types": [("X", DoubleTensorType([None, features]))], "options": {"zipmap": False}}
-    onnx = to_onnx(model, **options, target_opset=18).SerializeToString()
+    onnx = to_onnx(model, made)
     card = Card("wide_logistic", "1", "2026-05-01T08:00:00+00:00", made)
     reference = X, [made.classes[i] for i in y]
     folder = write_bundle(home / "bundles", card, onnx, (X[:20], P[:20]), reference, 1 - P[np.arange(rows), y])

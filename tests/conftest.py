@@ -33,11 +33,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def small_onnx(fitted: object) -> bytes:
-    from skl2onnx import to_onnx
-    from skl2onnx.common.data_types import DoubleTensorType
+    from iris_nb.train.onnx_export import to_onnx
 
-    inputs = [("X", DoubleTensorType([None, len(SCHEMA.names)]))]
-    return to_onnx(fitted, initial_types=inputs, options={"zipmap": False}).SerializeToString()
+    return to_onnx(fitted, SCHEMA)
 
 
 @pytest.fixture(scope="session")

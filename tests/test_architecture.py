@@ -13,7 +13,7 @@ from iris_nb.examples import IRIS
 ROOT = Path(__file__).parents[1]
 LIBRARY = sorted(p for p in (ROOT / "iris_nb").rglob("*.py") if not p.name.startswith("_"))
 SERVICE = sorted((ROOT / "serve").rglob("*.py"))
-HEAVY = {"mlflow", "sklearn", "skl2onnx", "onnx", "pandas", "pyarrow", "papermill", "nbdev", "voila", "plotly"}
+HEAVY = {"mlflow", "sklearn", "onnx", "pandas", "pyarrow", "papermill", "nbdev", "voila", "plotly"}
 
 #: The layers, from the ground up: a module may know those of lower layers, and those of its own layer and room.
 LAYERS: tuple[tuple[str, ...], ...] = (
