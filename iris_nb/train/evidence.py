@@ -84,9 +84,12 @@ def confusion_table(
 
 # %% ../../nbs/api/train/05_evidence.ipynb #6fe1acbf
 def _standard_deviations_from(x: NDArray[np.float64], X: NDArray[np.float64]) -> NDArray[np.float64]:
-    "Return how many deviations each feature of the row `x` lies from the mean of the rows `X`."
-    deviation = X.std(axis=0, ddof=1)
-    return np.asarray(np.abs(x - X.mean(axis=0)) / np.where(deviation > 0, deviation, 1))
+    "Return how many deviations each feature of the row `x` lies from the mean of the rows `X`; 0 for a gap."
+    known = ~np.isnan(X)
+    count = np.maximum(known.sum(axis=0), 2)
+    mean = np.where(known, X, 0).sum(axis=0) / count
+    deviation = np.sqrt((np.where(known, X - mean, 0) ** 2).sum(axis=0) / (count - 1))
+    return np.asarray(np.nan_to_num(np.abs(x - mean) / np.where(deviation > 0, deviation, 1)))
 
 # %% ../../nbs/api/train/05_evidence.ipynb #e1e69943
 def explain_error(
@@ -100,11 +103,13 @@ def explain_error(
     "Return why a row was taken for something else, as a sentence."
     said = int(p.argmax())
     own, other = (_standard_deviations_from(X[row], X[y == k]) for k in (y[row], said))
-    worst = int((own - other).argmax())
+    ordered = np.array([f.is_ordered and not f.is_discrete for f in schema.features])
+    worst = int(np.where(ordered, own - other, -np.inf).argmax())
     feature, true, taken = schema.features[worst], schema.classes[y[row]], schema.classes[said]
-    place = place or f"row {row + 1}"
-    return (f"{place.capitalize()} is {true} and was taken for {taken} with {p[said]:.0%}: "
-            f"its {feature.name.replace('_', ' ')} of {X[row, worst]:g} {feature.unit} lies "
+    start = f"{(place or f'row {row + 1}').capitalize()} is {true} and was taken for {taken} with {p[said]:.0%}"
+    if not ordered[worst] or own[worst] <= other[worst]:
+        return f"{start}; no single measure makes it look like one."
+    return (f"{start}: its {feature.name.replace('_', ' ')} of {feature.words(feature.decode(X[row, worst]))} lies "
             f"{own[worst]:.1f} deviations from the mean {true} and {other[worst]:.1f} from the mean {taken}.")
 
 # %% ../../nbs/api/train/05_evidence.ipynb #11d2db69
