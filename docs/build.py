@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import nbformat
 
 from docs.names import NBS, ROOT, notebooks, settings
 from docs.pages import FOLDERS, page_of
+from docs.search import add_names
 
 PROC, SITE = ROOT / "_proc", ROOT / "_docs"
 QUARTO = "1.10.19"  # the version that is fetched where there is none
@@ -68,6 +70,19 @@ def quarto() -> str | None:
     return shutil.which("quarto") if done.returncode == 0 else None
 
 
+def render(program: str) -> int:
+    "Let Quarto make the site. A warning of Quarto (two headings with one anchor, a link to nowhere) is an error."
+    warnings = list[str]()
+    command = [program, "render", str(PROC), "--no-execute"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as rendering:  # noqa: S603
+        for line in rendering.stdout or ():
+            print(line, end="", flush=True)
+            warnings += [line] if re.search(r"\[?WARN(ING)?\b", line) else []
+    if rendering.returncode == 0 and warnings:
+        print(f"Quarto warned {len(warnings)} times:\n{''.join(warnings)}", end="", file=sys.stderr)
+    return rendering.returncode or bool(warnings)
+
+
 def preview(program: str) -> int:
     "Let Quarto show the pages; make a page anew when its notebook is saved."
     changed = {path: path.stat().st_mtime for path in notebooks()}
@@ -95,8 +110,9 @@ def main() -> int:
         return 1
     if wishes.preview:
         return preview(program)
-    if status := subprocess.run([program, "render", PROC, "--no-execute"], check=False).returncode:  # noqa: S603
+    if status := render(program):
         return status
+    add_names(PROC / SITE.name)
     shutil.rmtree(SITE, ignore_errors=True)
     shutil.move(PROC / SITE.name, SITE)
     print(f"The site is in {SITE.name}/; {SITE.name}/index.html is its first page.")

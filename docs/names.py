@@ -73,7 +73,9 @@ class Name:
 
     @property
     def anchor(self) -> str:
-        return self.short.lower()
+        "The anchor of its heading: in lower case, unless that is another name of the module (`Key` beside `key`)."
+        lower = self.short.lower()
+        return self.short if f"{self.module}.{lower}" in names() else lower
 
     @property
     def source(self) -> str:

@@ -15,6 +15,7 @@ a NameError at the first annotation that names a package which the function impo
 """
 
 import ast
+import html
 import json
 import re
 from collections.abc import Iterator
@@ -44,6 +45,7 @@ OURS = {"default_exp", "export", "exports", "hide", "slow"}  # nbdev's; all othe
 TITLE = re.compile(r"\A# (?P<title>.+)\n+> (?P<promise>.+(?:\n> .+)*)(?P<rest>[\s\S]*)\Z")
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 NAME = re.compile(r"`([A-Za-z_][\w.]*)(\(\))?`")
+HEADING = re.compile(r"^#{1,6} +(?P<title>.+?)(?P<given> *\{[^}]*\})?$", re.M)
 FENCE = re.compile(r"^(```|~~~)", re.M)
 FOR_CHECKERS = re.compile(r"[ \t]*# (?:noqa|type: ignore)\b.*$", re.M)
 ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
@@ -117,6 +119,22 @@ def on_site(target: str, page: Path) -> str:
     return repository(here) + (f"#{anchor}" if anchor else "")
 
 
+def slug(heading: str) -> str:
+    "Return the anchor that Pandoc gives a heading."
+    plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).replace("`", "").replace("*", "").lower()
+    kept = re.sub(r"[^\w\s.-]", "", plain)
+    return re.sub(r"^[^a-z]+", "", re.sub(r"\s+", "-", kept.strip()))
+
+
+def apart_from(anchors: set[str], text: str) -> str:
+    "Give a heading of prose whose anchor would be that of a name another one: the name's is what links mean."
+
+    def heading(m: re.Match[str]) -> str:
+        return m[0] if m["given"] or (own := slug(m["title"])) not in anchors else f"{m[0]} {{#about-{own}}}"
+
+    return "".join(HEADING.sub(heading, part) if prose else part for prose, part in outside_code(text))
+
+
 # ---- cells -------------------------------------------------------------------------------------------------------
 
 Cell = Any  # nbformat's cells are untyped
@@ -159,15 +177,27 @@ def exported(cell: Cell, module: str) -> Iterator[Cell]:
     yield cell
 
 
+def figure_html(figure: dict[str, Any], id: str) -> str:
+    """A figure that the page's plotly.js draws, with its headline as text.
+
+    Text is wrapped to the screen, read aloud and found by search; the title in a picture is none of that.
+    """
+    layout = {**figure.get("layout", {})}
+    title = layout.pop("title", None) or {}
+    headline = html.escape(str(layout.get("meta") or title.get("text", "Figure").replace("<br>", " ")))
+    layout["margin"] = {**layout.get("margin", {}), "t": 36 if layout.get("showlegend") else 12}
+    parts = [json.dumps(part).replace("</", "<\\/") for part in (figure.get("data", []), layout)]
+    call = f'Plotly.newPlot("{id}", {", ".join(parts)}, {{"responsive": true, "displayModeBar": false}})'
+    drawing = f'<div id="{id}" class="figure-plotly" role="img" aria-label="{headline}"></div>'
+    return f'<p class="figure-headline">{headline}</p>\n{drawing}\n<script>{call}</script>'
+
+
 def drawn(output: Any, id: str) -> Any:
     "An output as HTML can show it."
     if "text" in output:
         output.text = ANSI.sub("", output.text)
     if figure := output.get("data", {}).get(PLOTLY):
-        parts = [json.dumps(figure.get(part, {})).replace("</", "<\\/") for part in ("data", "layout")]
-        options = '{"responsive": true, "displayModeBar": false}'
-        call = f'Plotly.newPlot("{id}", {", ".join([*parts, options])})'
-        output.data = {"text/html": f'<div id="{id}" class="figure-plotly"></div>\n<script>{call}</script>'}
+        output.data = {"text/html": figure_html(figure, id)}
     return output
 
 
@@ -177,9 +207,10 @@ def as_block(output: Any) -> Any:
     Where a notebook has an output of type text/html, Quarto adds RequireJS and jQuery from a CDN to its page.
     """
     if "text/html" in (data := output.get("data", {})):
-        html = "".join(data["text/html"]).strip("\n")
-        fence = "`" * max(3, 1 + max(map(len, re.findall("`+", html)), default=0))
-        output.data = {"text/markdown": f"{fence}{{=html}}\n{html}\n{fence}"}
+        # A piece of another page may link to what only that page has.
+        text = re.sub(r"""(<a\b[^>]*?)\shref=(["'])#.*?\2""", r"\1", "".join(data["text/html"]).strip("\n"))
+        fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+        output.data = {"text/markdown": f"{fence}{{=html}}\n{text}\n{fence}"}
     return output
 
 
@@ -239,8 +270,10 @@ def page_of(path: Path) -> Any:
             cells += [cell] if cell.source else []
         else:
             cells.append(cell)
+    of_names = {n.anchor for n in names().values() if n.module == module}
     for cell in cells:
         if cell.cell_type == "markdown":
+            cell.source = apart_from(of_names, cell.source)
             cell.source = with_links(cell.source, page, module, link_names=not cell.metadata.get("made"))
     nb.cells = cells
     nb.metadata.pop("widgets", None)

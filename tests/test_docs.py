@@ -6,6 +6,7 @@ These tests read what Quarto is given. What it makes of that is checked by `docs
 import ast
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cache
 from os.path import normpath
@@ -19,7 +20,7 @@ import yaml
 
 from docs import build
 from docs.names import DIRECTIVE, NBS, ROOT, directives, html_name, modules, names, notebooks, pages_of_modules
-from docs.pages import FOLDERS, LINK, OURS, module_of, outside_code, page_of, title_of
+from docs.pages import FOLDERS, LINK, OURS, apart_from, figure_html, module_of, outside_code, page_of, slug, title_of
 
 NOTEBOOKS = notebooks()
 TEXTS = sorted(ROOT.glob("*.md"))
@@ -49,22 +50,20 @@ def prose_of(path: Path) -> Iterator[str]:
         yield "".join(part for is_prose, part in outside_code(text) if is_prose)
 
 
-def slug(heading: str) -> str:
-    "The anchor that Pandoc gives a heading."
-    plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).replace("`", "").replace("*", "").lower()
-    kept = re.sub(r"[^\w\s.-]", "", plain)
-    return re.sub(r"^[^a-z]+", "", re.sub(r"\s+", "-", kept.strip()))
-
-
 @cache
-def anchors(path: Path) -> set[str]:
-    "Where a link into the page of a notebook, or into a text, may lead."
+def anchor_list(path: Path) -> list[str]:
+    "Where a link into the page of a notebook, or into a text, may lead; twice what is there twice."
     texts = [c.source for c in page(path).cells if c.cell_type == "markdown"] if path.suffix == ".ipynb" else []
-    found = set[str]()
+    found = list[str]()
     for text in texts or prose_of(path):
-        found |= {given or slug(title) for _, title, given in HEADING.findall(text)}
-        found |= set(re.findall(r"\{#([\w.-]+)", text))
+        prose = "".join(part for is_prose, part in outside_code(text) if is_prose)
+        found += [slug(title) for _, title, given in HEADING.findall(prose) if not given]
+        found += re.findall(r"\{#([\w.-]+)", prose)
     return found
+
+
+def anchors(path: Path) -> set[str]:
+    return set(anchor_list(path))
 
 
 # ---- pages -------------------------------------------------------------------------------------------------------
@@ -132,6 +131,14 @@ def test_two_pages_never_share_an_address():
     assert len(set(addresses)) == len(addresses)
 
 
+def test_a_figure_says_its_headline_as_text_and_to_a_screen_reader():
+    layout = {"title": {"text": "5 < 6<br>people"}, "meta": "5 < 6 people", "margin": {"t": 90, "l": 1}}
+    made = figure_html({"data": [], "layout": layout}, "f")
+    assert '<p class="figure-headline">5 &lt; 6 people</p>' in made
+    assert 'role="img" aria-label="5 &lt; 6 people"' in made
+    assert '"title"' not in made
+
+
 # ---- names -------------------------------------------------------------------------------------------------------
 
 
@@ -145,14 +152,12 @@ def test_every_exported_name_is_documented(module):
 
 
 @pytest.mark.parametrize("path", [p for p in NOTEBOOKS if p.parent.name == "api"], **by_path)
-def test_every_exported_name_has_its_heading_where_search_finds_it(path):
-    module, level, found = module_of(read(path)), 1, set()
+def test_every_exported_name_has_its_heading(path):
+    module, found = module_of(read(path)), set()
     for cell in page(path).cells:
-        for hashes, title, given in HEADING.findall(cell.source) if cell.cell_type == "markdown" else []:
+        for _, _, given in HEADING.findall(cell.source) if cell.cell_type == "markdown" else []:
             if given and ".api" in cell.source:
-                assert level >= 2, f"Quarto indexes {title} only below a heading of level 2"
                 found.add(given)
-            level = len(hashes)
     assert {n.anchor for n in names().values() if n.module == module and "." not in n.short} == found
 
 
@@ -161,6 +166,18 @@ def test_the_link_to_the_source_leads_to_the_definition():
     line = (ROOT / "iris_nb/schema.py").read_text().splitlines()[name.line - 1]
     assert line.startswith("def fault_of(")
     assert name.source.endswith(f"iris_nb/schema.py#L{name.line}")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, **by_path)
+def test_a_name_shares_its_anchor_with_no_heading_of_its_page(path):
+    of_names = [n.anchor for n in names().values() if n.module == module_of(read(path))]
+    shared = [a for a, n in Counter(anchor_list(path)).items() if n > 1 and a in of_names]
+    assert not shared
+
+
+def test_a_heading_that_would_take_the_anchor_of_a_name_gets_another():
+    assert apart_from({"train"}, "## Train\n\n## Other") == "## Train {#about-train}\n\n## Other"
+    assert apart_from({"train"}, "```\n# train\n```\n") == "```\n# train\n```\n"
 
 
 # ---- links -------------------------------------------------------------------------------------------------------
