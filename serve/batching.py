@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from msgspec import UNSET
@@ -17,10 +18,12 @@ from uuid_utils import uuid7
 
 from iris_nb.audit.log import Entry, ids_of
 from iris_nb.predict.predictor import Predictor
+from iris_nb.schema import Schema, encode_columns
+from iris_nb.session import Floats
 from serve.audit import AuditTrail
 from serve.errors import Busy, Closing, LogDown, ModelFailed, NoModel, RequestError
 from serve.metrics import Metrics
-from serve.parsing import Numbers
+from serve.parsing import Row
 from serve.schemas import Answer, rfc3339
 
 _LONGEST_WAIT = 0.005  # seconds for the requests that are likely to come
@@ -44,7 +47,7 @@ class PendingRequest:
     "The rows of one request that waits for its answer."
 
     context: RequestContext
-    rows: list[Numbers]
+    rows: list[Row]
     alpha: float | None
     answer: asyncio.Future[Answer]
 
@@ -81,7 +84,7 @@ class Batcher:
         self._worker.groups.put([])
         await asyncio.to_thread(self._worker.join)
 
-    async def predict(self, rows: list[Numbers], context: RequestContext, alpha: float | None = None) -> Answer:
+    async def predict(self, rows: list[Row], context: RequestContext, alpha: float | None = None) -> Answer:
         "Answer rows that were checked; raise Busy, Closing, NoModel, ModelFailed or LogDown."
         if self.closing:
             raise Closing("The service is closing; ask again.", retry_after=1)
@@ -186,12 +189,12 @@ def _answer_safely(
 
 def _answer(group: list[PendingRequest], model: Predictor, audit: AuditTrail, metrics: Metrics) -> list[Answer]:
     "Answer a group with one model run and one commit; raise ModelFailed, RowRefused or LogDown."
-    rows = chain.from_iterable(row for request in group for row in request.rows)
-    X = np.fromiter(rows, dtype=np.float64).reshape(-1, len(model.schema.names))
+    X = _matrix(model.schema, [row for request in group for row in request.rows])
     P = model.probabilities(X)
     if P.shape != (len(X), len(model.schema.classes)):
         raise ModelFailed(f"The model answers with shape {P.shape}, so that nothing can be answered.")
     labels, probabilities, confidences = model.labels(P), P.tolist(), P.max(axis=1).tolist()
+    decisions = model.decisions(P)
     # A single NaN or infinity makes its row's maximum, and so the sum, NaN or infinite.
     if not math.isfinite(sum(confidences)):
         raise ModelFailed("The model gives no probabilities for this input, so that nothing is answered.")
@@ -211,12 +214,21 @@ def _answer(group: list[PendingRequest], model: Predictor, audit: AuditTrail, me
             timestamp=timestamp,
             prediction_ids=ids_of(str(uuid7()), len(request.rows)),
             prediction_sets=UNSET if request.alpha is None else model.sets(P[part], request.alpha),
+            decisions=UNSET if decisions is None else decisions[part],
         )
         answers.append(answer)
         entries.append(_entry(request, answer, time_us, confidences[part]))
     audit.commit(entries)
-    metrics.group(labels, confidences, time.perf_counter() - now)
+    metrics.group(labels, confidences, time.perf_counter() - now, decisions)
     return answers
+
+
+def _matrix(schema: Schema, rows: list[Row]) -> Floats:
+    "Return rows as the model takes them, shape (rows, features)."
+    if schema.is_plain:
+        numbers: Any = chain.from_iterable(rows)
+        return np.fromiter(numbers, dtype=np.float64).reshape(-1, len(schema.features))
+    return np.array(encode_columns(schema, rows), dtype=np.float64).T
 
 
 def _entry(request: PendingRequest, answer: Answer, time_us: int, confidences: list[float]) -> Entry:
@@ -233,4 +245,5 @@ def _entry(request: PendingRequest, answer: Answer, time_us: int, confidences: l
         labels=answer.predictions,
         confidences=confidences,
         probabilities=answer.probabilities,
+        decisions=None if answer.decisions is UNSET else answer.decisions,
     )

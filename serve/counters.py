@@ -62,6 +62,7 @@ class Counts(msgspec.Struct):
     requests: dict[str, int] = {}  # by "METHOD path status"
     seconds: dict[str, Histogram] = {}  # by path
     classes: dict[str, int] = {}
+    decisions: dict[str, int] = {}
     confidence: Histogram = _over(CONFIDENCES)
     group_rows: Histogram = _over(SIZES)
     commit_seconds: Histogram = _over(SECONDS)
@@ -70,7 +71,11 @@ class Counts(msgspec.Struct):
 
     def absorb(self, other: "Counts") -> None:
         "Add what another worker has counted."
-        for mine, its in ((self.requests, other.requests), (self.classes, other.classes)):
+        for mine, its in (
+            (self.requests, other.requests),
+            (self.classes, other.classes),
+            (self.decisions, other.decisions),
+        ):
             for key, n in its.items():
                 mine[key] = mine.get(key, 0) + n
         for path, histogram in other.seconds.items():

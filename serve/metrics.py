@@ -46,11 +46,14 @@ class Metrics(Collector):
             if len(mine.latest) > 2 * _LATEST:
                 del mine.latest[:_LATEST]
 
-    def group(self, labels: list[str], confidences: list[float], commit_seconds: float) -> None:
+    def group(
+        self, labels: list[str], confidences: list[float], commit_seconds: float, decisions: list[str] | None = None
+    ) -> None:
         "Count one committed group; called on the batcher's thread."
         mine = self.mine
-        for label, n in Counter(labels).items():
-            mine.classes[label] = mine.classes.get(label, 0) + n
+        for counts, found in ((mine.classes, labels), (mine.decisions, decisions or ())):
+            for label, n in Counter(found).items():
+                counts[label] = counts.get(label, 0) + n
         mine.confidence.add_all(confidences)
         mine.group_rows.add(len(labels))
         mine.commit_seconds.add(commit_seconds)
@@ -111,6 +114,11 @@ def _counted(c: Counts) -> Iterable[Metric]:
     for label, n in c.classes.items():
         labels.add_metric((label,), n)
     yield from (requests, seconds, labels)
+    if c.decisions:
+        decisions = CounterMetricFamily("iris_decisions", "Rows answered, by cheapest decision.", labels=("label",))
+        for label, n in c.decisions.items():
+            decisions.add_metric((label,), n)
+        yield decisions
     for name, about, h in (
         ("iris_confidence", "Probability of the predicted class.", c.confidence),
         ("iris_group_rows", "Rows that shared one run of the model and one commit.", c.group_rows),

@@ -1,4 +1,4 @@
-"""From the bytes of a body to rows of numbers: a fast parser for good bodies, a thorough one for the rest."""
+"""From the bytes of a body to rows of values: a fast parser for good bodies, a thorough one for the rest."""
 
 import json
 from collections import Counter
@@ -10,96 +10,143 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
 import msgspec
+from msgspec import UNSET
 
-from iris_nb.schema import faults_of, shown
-from iris_nb.table import SCHEMA
+from iris_nb.schema import Kind, Schema, Value, faults_of, shown
 from serve.errors import InvalidInput
-from serve.schemas import BadRow, Batch, Fault, LabelRequest, Row
+from serve.schemas import BadRow, Fault, LabelRequest, batch_type, row_type
 
-Numbers = tuple[float, ...]
+Row = tuple[Value, ...]  # of one row, in the order of the features; None for a gap
 _MAX_FAULTS = 1000  # in one answer: a small body can hold a great many
 ALPHA = 0.001, 0.999  # error rates that a prediction set can be asked for
 _LONGEST_NAME = 80  # characters of an unknown name that an answer repeats
 _LONGEST_EXPECTED = 300  # characters of what was expected, which may list every name of a wide table
-_QUOTES = 2 * len(SCHEMA.names)  # in a row whose every name is there once
 _TWICE = object()  # stands for the value of a name that a body gives twice
 
-_decode_row = msgspec.json.Decoder(Row).decode
-_decode_batch = msgspec.json.Decoder(Batch).decode
+_ODD = (msgspec.MsgspecError, RecursionError, ValueError)
+_astuple = msgspec.structs.astuple
 
 
-def parse_row_fast(body: bytes) -> Numbers | None:
-    "Return one row, or None where anything about it is odd and `parse_row` has to look closer."
-    # msgspec silently keeps the last of two values with the same name. A row has no strings, so counting quotation
-    # marks reveals a duplicate name.
-    if body.count(b'"') == _QUOTES:
-        with suppress(msgspec.MsgspecError, RecursionError, ValueError):
-            return msgspec.structs.astuple(_decode_row(body))
-    return None
+class BodyParser:
+    """Reads bodies with rows of one schema.
 
-
-def parse_batch_fast(body: bytes, max_rows: int) -> list[Numbers] | None:
-    "Return the rows of a batch, or None where anything about them is odd."
-    with suppress(msgspec.MsgspecError, RecursionError, ValueError):
-        samples = _decode_batch(body).samples
-        if len(samples) <= max_rows and body.count(b'"') == 2 + _QUOTES * len(samples):
-            return [msgspec.structs.astuple(row) for row in samples]
-    return None
-
-
-def parse_row(body: bytes) -> Numbers:
-    "Return one row; raise InvalidInput with what is wrong with it."
-    row = _parse_json(body)
-    errors, more = _row_faults(row, "")
-    if errors:
-        raise _invalid(errors, more)
-    return tuple(float(row[name]) for name in SCHEMA.names)
-
-
-def parse_batch(body: bytes, max_rows: int) -> list[Numbers]:
-    "Return the rows of a batch; raise InvalidInput with what is wrong with them."
-    rows, rejected, more = _split_valid(body, max_rows)
-    if rejected:
-        raise _invalid([fault for bad in rejected for fault in bad.errors], more)
-    return rows
-
-
-def parse_partial(body: bytes, max_rows: int) -> tuple[list[Numbers], list[BadRow]]:
-    "Return the good rows of a batch, at least one, and what is wrong with the others; raise InvalidInput."
-    rows, rejected, more = _split_valid(body, max_rows)
-    if not rows:
-        raise _invalid([fault for bad in rejected for fault in bad.errors], more)
-    return rows, rejected
-
-
-def _split_valid(body: bytes, max_rows: int) -> tuple[list[Numbers], list[BadRow], int]:
-    """Return the good rows, the bad rows with their faults, and how many faults are not listed.
-
-    At most _MAX_FAULTS are: later bad rows stand there with their index alone.
+    Where a fast parser answers, the thorough one gives the same rows; where it answers None, the thorough one decides.
     """
-    good: list[Numbers] = []
-    rejected: list[BadRow] = []
-    room, unlisted = _MAX_FAULTS, 0
-    for i, row in enumerate(_samples_of(_parse_json(body), max_rows)):
-        faults, more = _row_faults(row, f"/samples/{i}")
-        if faults:
-            rejected.append(BadRow(i, faults[:room]))
-            unlisted += more + max(0, len(faults) - room)
-            room = max(0, room - len(faults))
-        else:
-            good.append(tuple(float(row[name]) for name in SCHEMA.names))
-    return good, rejected, unlisted
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+        row = row_type(schema)
+        self._decode_row = msgspec.json.Decoder(row).decode
+        self._decode_batch = msgspec.json.Decoder(batch_type(row)).decode
+        self._quotes = 2 * len(schema.names)  # in a row of numbers whose every name is there once
+        self._mixed = None if schema.is_plain else _MixedRows(schema)
+
+    # msgspec silently keeps the last of two values with the same name. A name and a text have two quotation marks
+    # each, so counting the marks reveals a name that stands twice; one inside a text makes the count too high as well.
+    def row_fast(self, body: bytes) -> Row | None:
+        "Return one row, or None where anything about it is odd and `row` has to look closer."
+        if self._mixed or body.count(b'"') == self._quotes:
+            with suppress(*_ODD):
+                values = _astuple(self._decode_row(body))
+                if not self._mixed:
+                    return values
+                values, texts = self._mixed.complete(values)
+                return values if body.count(b'"') == 2 * texts else None
+        return None
+
+    def batch_fast(self, body: bytes, max_rows: int) -> list[Row] | None:
+        "Return the rows of a batch, or None where anything about them is odd."
+        with suppress(*_ODD):
+            samples: Any = self._decode_batch(body).samples  # type: ignore[attr-defined]
+            if len(samples) > max_rows:
+                return None
+            if not self._mixed:
+                good = body.count(b'"') == 2 + self._quotes * len(samples)
+                return [_astuple(row) for row in samples] if good else None
+            found = [self._mixed.complete(_astuple(row)) for row in samples]
+            if body.count(b'"') == 2 + 2 * sum(texts for _, texts in found):
+                return [values for values, _ in found]
+        return None
+
+    def row(self, body: bytes) -> Row:
+        "Return one row; raise InvalidInput with what is wrong with it."
+        row = _parse_json(body)
+        errors, more = _row_faults(self.schema, row, "")
+        if errors:
+            raise _invalid(errors, more)
+        return self._values(row)
+
+    def batch(self, body: bytes, max_rows: int) -> list[Row]:
+        "Return the rows of a batch; raise InvalidInput with what is wrong with them."
+        rows, rejected, more = self._split_valid(body, max_rows)
+        if rejected:
+            raise _invalid([fault for bad in rejected for fault in bad.errors], more)
+        return rows
+
+    def partial(self, body: bytes, max_rows: int) -> tuple[list[Row], list[BadRow]]:
+        "Return the good rows of a batch, at least one, and what is wrong with the others; raise InvalidInput."
+        rows, rejected, more = self._split_valid(body, max_rows)
+        if not rows:
+            raise _invalid([fault for bad in rejected for fault in bad.errors], more)
+        return rows, rejected
+
+    def _split_valid(self, body: bytes, max_rows: int) -> tuple[list[Row], list[BadRow], int]:
+        "Return good rows, bad rows with at most _MAX_FAULTS faults in all, and how many more there are."
+        good: list[Row] = []
+        rejected: list[BadRow] = []
+        room, unlisted = _MAX_FAULTS, 0
+        for i, row in enumerate(_samples_of(_parse_json(body), max_rows)):
+            faults, more = _row_faults(self.schema, row, f"/samples/{i}")
+            if faults:
+                rejected.append(BadRow(i, faults[:room]))  # later bad rows stand there with their index alone
+                unlisted += more + max(0, len(faults) - room)
+                room = max(0, room - len(faults))
+            else:
+                good.append(self._values(row))
+        return good, rejected, unlisted
+
+    def _values(self, row: dict[str, Any]) -> Row:
+        "Return a row without faults in the order of the features; a number is a float, however it was written."
+        found = map(row.get, self.schema.names)
+        return tuple(float(value) if type(value) is int else value for value in found)
 
 
-def parse_label(body: bytes) -> LabelRequest:
+class _MixedRows:
+    "What msgspec's struct leaves open where not every feature is a number that must be there."
+
+    def __init__(self, schema: Schema) -> None:
+        self._texts = [i for i, f in enumerate(schema.features) if f.is_text]
+        # msgspec knows the values of a closed list; a day of the calendar, or a new name, it does not.
+        self._open = [(i, schema.features[i].accepts) for i in self._texts if not _is_closed(schema.features[i])]
+
+    def complete(self, found: tuple[Any, ...]) -> tuple[Row, int]:
+        "Return a row with None for what was left out, and how many names and texts its JSON has; or raise ValueError."
+        texts = len(found)
+        if left_out := found.count(UNSET):
+            found = tuple([None if value is UNSET else value for value in found])
+            texts -= left_out
+        for i in self._texts:
+            texts += found[i] is not None
+        for i, accepts in self._open:
+            if not accepts(found[i]):
+                raise ValueError
+        return found, texts
+
+
+def _is_closed(kind: Kind) -> bool:
+    "Return whether msgspec refuses what is none of the values."
+    return "enum" in msgspec.json.schema(kind.wire_type)
+
+
+def parse_label(schema: Schema, body: bytes) -> LabelRequest:
     "Return what a row really was; raise InvalidInput with what is wrong with the body."
     asked = _parse_json(body)
     if not isinstance(asked, dict):
         raise _invalid([Fault("", "", "an object with the field label", shown(asked))])
     label, correct = asked.get("label"), asked.get("correct", False)
     errors = []
-    if not isinstance(label, str) or label not in SCHEMA.classes:
-        errors.append(_wrong_value(asked, "label", f"one of {', '.join(SCHEMA.classes)}"))
+    if not isinstance(label, str) or label not in schema.classes:
+        errors.append(_wrong_value(asked, "label", f"one of {', '.join(schema.classes)}"))
     if not isinstance(correct, bool):
         errors.append(_wrong_value(asked, "correct", "true or false"))
     unknown, more = _unknown_fields(asked, LabelRequest.__struct_fields__, "label, correct and nothing else")
@@ -187,14 +234,14 @@ def _unknown_fields(body: dict[str, Any], known: Iterable[str], expected: str) -
     return faults, len(unknown) - len(faults)
 
 
-def _row_faults(row: Any, where: str) -> tuple[list[Fault], int]:
+def _row_faults(schema: Schema, row: Any, where: str) -> tuple[list[Fault], int]:
     "Return the schema's faults of one row, with pointers that begin at `where`, and how many are not listed."
     unlisted = 0
-    if isinstance(row, dict) and (unlisted := max(0, len(row) - len(SCHEMA.names) - _MAX_FAULTS)):
-        known = {name: row[name] for name in SCHEMA.names if name in row}
+    if isinstance(row, dict) and (unlisted := max(0, len(row) - len(schema.names) - _MAX_FAULTS)):
+        known = {name: row[name] for name in schema.names if name in row}
         unlisted = len(row) - len(known) - _MAX_FAULTS
         row = known | dict(islice(((name, row[name]) for name in row if name not in known), _MAX_FAULTS))
-    found = faults_of(SCHEMA, row)
+    found = faults_of(schema, row)
     if isinstance(row, dict):
         found = [replace(f, got="two values") if row.get(f.field) is _TWICE else f for f in found]
     return [_fault(where, f.field, f.expected, f.got) for f in found], unlisted

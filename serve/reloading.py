@@ -6,6 +6,8 @@ from pathlib import Path
 
 from iris_nb.bundle import BundleError, champion, roll_back
 from iris_nb.predict.predictor import Predictor
+from iris_nb.schema import Schema
+from iris_nb.table import SCHEMA
 from serve.errors import NoModel, strip_paths
 
 log = logging.getLogger("serve")
@@ -14,8 +16,8 @@ log = logging.getLogger("serve")
 class ModelReloader:
     "Keeps the model that the pointer names; a bundle that can't be trusted changes nothing, whatever is wrong with it."
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, schema: Schema = SCHEMA) -> None:
+        self.root, self._schema = root, schema
         self.model: Predictor | None = None
         self.fault = ""  # why the newest champion does not answer
         self._folder: Path | None = None
@@ -63,7 +65,7 @@ class ModelReloader:
     def _load(self) -> None:
         folder = champion(self.root)
         if folder is not None and folder != self._folder:
-            self.model, self._folder = Predictor.load(folder), folder
+            self.model, self._folder = Predictor.load(folder, self._schema), folder
             log.info("a champion took over", extra={"bundle": folder.name})
 
 

@@ -4,57 +4,51 @@ import csv
 import io
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType, defstruct, structs
+from msgspec.json import schema_components
 
 from iris_nb.audit.history import spreadsheet_text
 from iris_nb.schema import Kind, Schema
-from iris_nb.table import SCHEMA
-
-
-def _column(feature: Kind) -> Any:
-    "Return the type of one field: a number with the feature's bounds, and its words for the documentation."
-    about = f"{feature.description} In {feature.unit}." if feature.unit else feature.description
-    unit = {"x-unit": feature.unit}
-    return Annotated[
-        float,
-        Meta(ge=feature.low, le=feature.high, description=about, examples=[feature.example], extra_json_schema=unit),
-    ]
-
 
 #: A row that is called like one of these is documented as BatchRow, HealthRow …
 _OWN_STRUCTS = {"Batch", "Fault", "BadRow", "Answer", "Problem", "Health", "Alive", "Root", "LoggedPrediction", "Page"}
-_OWN_STRUCTS |= {"LabelRequest", "Row", "Label"}
+_OWN_STRUCTS |= {"LabelRequest", "Row", "Label", "Probabilities", "Feature", "Card", "Schema"}
 
 
 def row_type(schema: Schema) -> type[Struct]:
-    "Return the struct of one row, which refuses what `schema` refuses."
+    "Return the struct of one row; what may be missing may be null or left out."
     name = schema.row.title().replace(" ", "")
     return defstruct(
         f"{name}Row" if name in _OWN_STRUCTS else name,
-        [(f.name, _column(f)) for f in schema.features],
+        [
+            (f.name, f.wire_type | None | UnsetType, UNSET) if f.missing else (f.name, f.wire_type)
+            for f in schema.features
+        ],
         namespace={"__doc__": f"One {schema.row} to classify."},
         forbid_unknown_fields=True,
         frozen=True,
         gc=False,
+        kw_only=True,  # keeps the order of the fields, whichever of them may be missing
     )
 
 
-if TYPE_CHECKING:
-    Row = Struct
-    Label = str
-else:
-    Row = row_type(SCHEMA)
-    Label = Literal[SCHEMA.classes]
-
-Probabilities = Annotated[list[float], Meta(description=f"In the order {', '.join(SCHEMA.classes)}.")]
+def batch_type(row: type[Struct]) -> type[Struct]:
+    "Return the struct of rows that are answered together, as `samples`."
+    samples = Annotated[list[row], Meta(min_length=1)]  # type: ignore[valid-type]
+    about = {"__doc__": "Rows that are answered together."}
+    return defstruct("Batch", [("samples", samples)], namespace=about, forbid_unknown_fields=True, frozen=True)
 
 
-class Batch(Struct, forbid_unknown_fields=True, frozen=True):
-    "Rows that are answered together."
+def _see(name: str) -> Meta:
+    "Return what leads from a field's documentation to that of a part that depends on the schema."
+    return Meta(extra_json_schema={"$ref": f"#/components/schemas/{name}"})
 
-    samples: Annotated[list[Row], Meta(min_length=1)]
+
+Label = Annotated[str, _see("Label")]  # the name of a class
+Probabilities = Annotated[list[float], _see("Probabilities")]
+Features = Annotated[dict[str, Any], _see("Row")]  # values by feature name
 
 
 class Fault(Struct, frozen=True):
@@ -78,13 +72,16 @@ class Answer(Struct, frozen=True):
 
     predictions: Annotated[list[Label], Meta(description="The most probable class of each row.")]
     probabilities: list[Probabilities]
-    model_name: Annotated[str, Meta(examples=[f"{SCHEMA.name}_logistic_regression"])]
+    model_name: Annotated[str, Meta(examples=["iris_logistic_regression"])]
     model_version: Annotated[str, Meta(examples=["1"])]
     processing_time_ms: Annotated[float, Meta(description="From arrival to the model's answer.", examples=[1.35])]
     timestamp: Annotated[str, Meta(extra_json_schema={"format": "date-time"}, description="Arrival, UTC.")]
     prediction_ids: Annotated[list[str], Meta(description="Key of each row in the audit log, ordered in time.")]
     prediction_sets: Annotated[
         list[list[Label]] | UnsetType, Meta(description="With `alpha`: the classes that can't be ruled out.")
+    ] = UNSET
+    decisions: Annotated[
+        list[Label] | UnsetType, Meta(description="Where costs are declared: the class of least expected cost.")
     ] = UNSET
     rejected: Annotated[list[BadRow] | UnsetType, Meta(description="With `partial`: rows without answer.")] = UNSET
 
@@ -123,6 +120,27 @@ class Alive(Struct, frozen=True):
     status: str
 
 
+class Feature(Struct, frozen=True):
+    "What one field of a row holds."
+
+    name: str
+    kind: Annotated[str, Meta(examples=["number", "yes_no", "category", "date"])]
+    description: str
+    unit: str
+    missing: Annotated[bool, Meta(description="Whether it may be null or left out.")]
+    expected: Annotated[str, Meta(description="What a value must be, in words.")]
+    levels: Annotated[list[str], Meta(description="Of a category: its values.")]
+    low: Annotated[float | str | None, Meta(description="Of a number or a date: the smallest value.")]
+    high: Annotated[float | str | None, Meta(description="Of a number or a date: the largest value.")]
+
+
+def feature_of(kind: Kind) -> Feature:
+    "Return what callers need to know of one feature."
+    low, high = (None, None) if kind.levels else map(kind.decode, kind.bounds)
+    levels = [] if kind.kind == "yes_no" else list(kind.levels)
+    return Feature(kind.name, kind.kind, kind.description, kind.unit, kind.missing, kind.expected, levels, low, high)
+
+
 class Root(Struct, frozen=True):
     "What this is and what there is."
 
@@ -131,6 +149,10 @@ class Root(Struct, frozen=True):
     model: str | None
     classifies: str
     classes: list[str]
+    features: list[Feature]
+    costs: Annotated[
+        list[list[float]], Meta(description="Of a decision (column) where a class (row) is true; empty without costs.")
+    ]
     links: dict[str, str]
 
 
@@ -140,7 +162,7 @@ class LoggedPrediction(Struct, frozen=True):
     id: str
     request_id: str
     timestamp: Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
-    features: Row
+    features: Features
     prediction: Label
     confidence: float
     probabilities: Probabilities
@@ -149,6 +171,9 @@ class LoggedPrediction(Struct, frozen=True):
     duration_ms: float
     caller: Annotated[str | None, Meta(description="Name of the caller's key.")]
     true_label: Annotated[Label | None, Meta(description="The true class, once it is known.")]
+    decision: Annotated[
+        Label | None | UnsetType, Meta(description="Where costs are declared: the class of least expected cost.")
+    ] = UNSET
 
 
 class Page(Struct, frozen=True):
@@ -165,28 +190,55 @@ class LabelRequest(Struct, forbid_unknown_fields=True, frozen=True):
     correct: Annotated[bool, Meta(description="Whether this corrects an earlier label.")] = False
 
 
-_CSV_COLUMNS = tuple(f for f in LoggedPrediction.__struct_fields__ if f not in ("features", "probabilities"))
-
-
-def logged_prediction(row: dict[str, Any]) -> LoggedPrediction:
+def logged_prediction(schema: Schema, row: dict[str, Any]) -> LoggedPrediction:
     "Return a row of the audit log as it goes over the wire."
-    same = {name: row[name] for name in LoggedPrediction.__struct_fields__ if name in row}
-    features = Row(*(row[name] for name in SCHEMA.names))
-    return LoggedPrediction(**same, timestamp=rfc3339(row["time"]), features=features, prediction=row["label"])
+    same = {name: row[name] for name in LoggedPrediction.__struct_fields__ if name in row and name != "decision"}
+    features = {f.name: f.from_log(row[f.name]) for f in schema.features}
+    decision = row.get("decision") if schema.costs else UNSET
+    return LoggedPrediction(
+        **same, timestamp=rfc3339(row["time"]), features=features, prediction=row["label"], decision=decision
+    )
 
 
-def csv_of(page: Page) -> str:
+def csv_of(schema: Schema, page: Page) -> str:
     "Return a page as a table: features and probabilities each in a column of their own."
+    columns = [f for f in LoggedPrediction.__struct_fields__ if f not in ("features", "probabilities", "decision")]
+    columns += ["decision"] if schema.costs else []
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow([*_CSV_COLUMNS, *SCHEMA.names, *(f"probability_{c}" for c in SCHEMA.classes)])
-    table.writerows(_csv_row(row) for row in page.predictions)
+    table.writerow([*columns, *schema.names, *(f"probability_{c}" for c in schema.classes)])
+    table.writerows(_csv_row(row, columns) for row in page.predictions)
     return text.getvalue()
 
 
-def _csv_row(row: LoggedPrediction) -> Iterable[Any]:
-    features = (getattr(row.features, name) for name in SCHEMA.names)
-    return [*(spreadsheet_text(getattr(row, name)) for name in _CSV_COLUMNS), *features, *row.probabilities]
+def _csv_row(row: LoggedPrediction, columns: list[str]) -> Iterable[Any]:
+    texts = (*(getattr(row, name) for name in columns), *row.features.values())
+    return [*map(spreadsheet_text, texts), *row.probabilities]
+
+
+def components(schema: Schema) -> dict[str, Any]:
+    "Return what OpenAPI says of everything that goes over the wire, by name."
+    ours = [t for t in globals().values() if isinstance(t, type) and issubclass(t, Struct) and t is not Struct]
+    row = row_type(schema)  # documented under its own name, which `document` writes for Row
+    _, found = schema_components([*ours, row, batch_type(row)], ref_template="#/components/schemas/{name}")
+    told = found[row.__name__]["properties"]
+    told |= {f.name: _field(f, told[f.name]) for f in schema.features}
+    found["Label"] = {"enum": list(schema.classes), "description": "The name of a class."}
+    order = f"In the order {', '.join(schema.classes)}."
+    found["Probabilities"] = {"type": "array", "items": {"type": "number"}, "description": order}
+    return found
+
+
+def _field(kind: Kind, told: dict[str, Any]) -> dict[str, Any]:
+    "Return the documentation of a field: words first, values in their order, null as one more type."
+    told = dict(told.get("anyOf", [told])[0])
+    if told.get("multipleOf") == 1:
+        told["type"] = "integer"
+    if "enum" in told:
+        told["enum"] = [*kind.levels, *([None] if kind.missing else [])]
+    elif kind.missing:
+        told["type"] = [told["type"], "null"]
+    return told
 
 
 def rfc3339(time_us: int) -> str:

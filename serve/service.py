@@ -17,6 +17,8 @@ from typing import Any
 from litestar import Litestar
 
 from iris_nb.audit.log import AuditLog
+from iris_nb.schema import Schema
+from iris_nb.table import SCHEMA
 from serve.audit import AuditTrail
 from serve.auth import Keys
 from serve.batching import Batcher
@@ -24,6 +26,7 @@ from serve.body import BodyReader
 from serve.counters import SharedCounters
 from serve.logs import RequestLines, writer
 from serve.metrics import Metrics, WatchReport
+from serve.parsing import BodyParser
 from serve.reloading import ModelReloader
 from serve.schemas import Health
 from serve.settings import Settings
@@ -34,16 +37,18 @@ log = logging.getLogger("serve")
 class Service:
     "Everything that the routes use."
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, schema: Schema = SCHEMA) -> None:
+        self.settings, self.schema, self.parser = settings, schema, BodyParser(schema)
         self.keys = Keys(settings)
         self.bodies = BodyReader(settings.max_body, settings.body_seconds)
         shared = SharedCounters(settings.counts) if settings.workers > 1 else None
         self.metrics = Metrics(self.state, shared)
         self.metrics.registry.register(WatchReport(settings.home / "watch.json"))
-        open_log = partial(AuditLog.open, settings.audit_url, sync=settings.audit_sync, timeout=settings.audit_timeout)
+        open_log = partial(
+            AuditLog.open, settings.audit_url, schema, settings.audit_sync, timeout=settings.audit_timeout
+        )
         self.audit = AuditTrail(open_log, self.metrics)
-        self.reloader = ModelReloader(settings.bundles)
+        self.reloader = ModelReloader(settings.bundles, schema)
         self.batcher = Batcher(self.reloader.current, self.audit, self.metrics, settings.queue)
         self.lines = RequestLines(quiet=settings.log_level == "warning")
         self.since = time.monotonic()

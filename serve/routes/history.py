@@ -9,14 +9,14 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, Parameter
 
 from iris_nb.audit.history import Window
-from iris_nb.schema import shown
+from iris_nb.schema import Schema, shown
 from serve.auth import MAY_NEED_KEY, needs_key
 from serve.batching import RequestContext
 from serve.errors import InvalidInput, Unknown, error_responses
 from serve.parsing import parse_label
 from serve.routes.health import accepts
 from serve.routes.openapi import operation_with
-from serve.schemas import Fault, Label, LabelRequest, LoggedPrediction, Page, csv_of, logged_prediction, microseconds
+from serve.schemas import Fault, LoggedPrediction, Page, csv_of, logged_prediction, microseconds
 from serve.service import Service
 
 _Limit = FromQuery[Annotated[int, Parameter(ge=1, le=1000, description="Rows on a page.")]]
@@ -38,14 +38,17 @@ async def history(
     before: _Before = None,
     since: _Moment = None,
     until: _Moment = None,
-    label: FromQuery[Label | None] = None,
+    label: FromQuery[str | None] = None,
     model_version: _Version = None,
     min_confidence: _Share = None,
     max_confidence: _Share = None,
 ) -> Response[Page]:
+    if label is not None and label not in service.schema.classes:
+        expected = f"one of {', '.join(service.schema.classes)}"
+        raise InvalidInput(f"label: expected {expected}", [Fault("", "label", expected, shown(label))])
     window = Window(microseconds(since), microseconds(until), label, model_version, min_confidence, max_confidence)
     page = await _page(service, window, limit, before)
-    return _as_csv(page) if accepts(request, "text/csv", "application/json") else Response(page)
+    return _as_csv(service.schema, page) if accepts(request, "text/csv", "application/json") else Response(page)
 
 
 async def _page(service: Service, window: Window, limit: int, before: str | None) -> Page:
@@ -54,7 +57,7 @@ async def _page(service: Service, window: Window, limit: int, before: str | None
         found = await asyncio.to_thread(service.audit.log.page, window, limit, before)
     except ValueError as error:
         raise InvalidInput(str(error), [Fault("", "before", "`next` of the page before", shown(before))]) from error
-    return Page([logged_prediction(row) for row in found.rows], found.next)
+    return Page([logged_prediction(service.schema, row) for row in found.rows], found.next)
 
 
 async def _logged(service: Service, id: str) -> LoggedPrediction:
@@ -63,7 +66,7 @@ async def _logged(service: Service, id: str) -> LoggedPrediction:
     row = await asyncio.to_thread(service.audit.log.get, id)
     if row is None:
         raise _unknown(id)
-    return logged_prediction(row)
+    return logged_prediction(service.schema, row)
 
 
 def _unknown(id: str) -> Unknown:
@@ -76,9 +79,9 @@ def _check_id(id: str) -> None:
         raise _unknown(id)
 
 
-def _as_csv(page: Page) -> Response[Any]:
+def _as_csv(schema: Schema, page: Page) -> Response[Any]:
     "Return a page as a table, with the cursor in a header."
-    return Response(csv_of(page), media_type="text/csv", headers={"x-next": page.next} if page.next else {})
+    return Response(csv_of(schema, page), media_type="text/csv", headers={"x-next": page.next} if page.next else {})
 
 
 @get(
@@ -94,14 +97,14 @@ async def prediction(id: FromPath[str], service: NamedDependency[Service]) -> Lo
 @post(
     "/predictions/{id:str}/label",
     operation_id="label",
-    operation_class=operation_with(LabelRequest),
+    operation_class=operation_with("LabelRequest"),
     summary="Say what it really was",
     **_LABELS,
 )
 async def label(
     id: FromPath[str], context: NamedDependency[RequestContext], service: NamedDependency[Service]
 ) -> LoggedPrediction:
-    asked = await asyncio.to_thread(parse_label, context.body)
+    asked = await asyncio.to_thread(parse_label, service.schema, context.body)
     _check_id(id)
     await asyncio.to_thread(service.audit.log.label, id, asked.label, asked.correct)
     return await _logged(service, id)

@@ -6,6 +6,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from litestar import Litestar, MediaType, Request, Response, get
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import (
@@ -21,13 +22,11 @@ from litestar.openapi.spec import (
 from litestar.params import FromPath
 from litestar.response import File
 from litestar.router import Router
-from msgspec import Struct
-from msgspec.json import schema_components
 
 import iris_nb
-from iris_nb.table import SCHEMA
-from serve import schemas
+from iris_nb.schema import Schema
 from serve.errors import Unknown
+from serve.schemas import components, row_type
 
 _FILES = {
     "swagger-ui.css": "text/css",
@@ -65,15 +64,21 @@ class _NoPages(Router):
         return []
 
 
-config = OpenAPIConfig(
-    "iris_nb",
-    iris_nb.__version__,
-    openapi_router=_NoPages("/openapi", route_handlers=[]),
-    render_plugins=[],
-    description=f"Tells which {SCHEMA.row} it is: {', '.join(SCHEMA.classes)}. Every answer is in the audit log.",
-    components=Components(security_schemes={"key": _KEY}),
-    tags=[Tag("predictions", "Asked for, looked up, labelled."), Tag("model", "Which one answers."), Tag("service")],
-)
+def config_of(schema: Schema) -> OpenAPIConfig:
+    "Return what the document says of the service as a whole."
+    return OpenAPIConfig(
+        "iris_nb",
+        iris_nb.__version__,
+        openapi_router=_NoPages("/openapi", route_handlers=[]),
+        render_plugins=[],
+        description=f"Tells which {schema.row} it is: {', '.join(schema.classes)}. Every answer is in the audit log.",
+        components=Components(security_schemes={"key": _KEY}),
+        tags=[
+            Tag("predictions", "Asked for, looked up, labelled."),
+            Tag("model", "Which one answers."),
+            Tag("service"),
+        ],
+    )
 
 
 @get("/docs", include_in_schema=False, media_type=MediaType.HTML)
@@ -101,9 +106,9 @@ async def openapi(request: Request[Any, Any, Any]) -> dict[str, Any]:
     return document(request.app)
 
 
-def operation_with(body: type[Struct], *parameters: Parameter) -> type[Operation]:
+def operation_with(body: str, *parameters: Parameter) -> type[Operation]:
     "Return what documents an operation that parses its body and its query itself, to name every fault at once."
-    schema = Reference(f"#/components/schemas/{body.__name__}")
+    schema = Reference(f"#/components/schemas/{body}")
 
     @dataclass
     class OperationWithBody(Operation):
@@ -117,16 +122,19 @@ def operation_with(body: type[Struct], *parameters: Parameter) -> type[Operation
 def document(app: Litestar) -> dict[str, Any]:
     "Return Litestar's account of the routes, with msgspec's of the structs: it knows units and unknown fields."
     found = app.openapi_schema.to_schema()
-    structs = [t for t in vars(schemas).values() if isinstance(t, type) and issubclass(t, Struct) and t is not Struct]
-    _, components = schema_components(structs, ref_template="#/components/schemas/{name}")
-    found["components"]["schemas"] |= components
+    schema: Schema = app.state.service.schema
+    found["components"]["schemas"] |= components(schema)
     operations = [operation for path in found["paths"].values() for operation in path.values()]
     for parameter in chain.from_iterable(operation.get("parameters", []) for operation in operations):
         parameter["schema"] = _without_null(parameter["schema"])
+        if parameter["name"] == "label":
+            parameter["schema"]["enum"] = list(schema.classes)
     for operation in operations:
         if kind := _ALSO.get(operation["operationId"]):
             operation["responses"]["200"]["content"][kind] = {"schema": {"type": "string"}}
-    return found
+    row = row_type(schema).__name__
+    text = msgspec.json.encode(found).replace(b'"#/components/schemas/Row"', f'"#/components/schemas/{row}"'.encode())
+    return dict(msgspec.json.decode(text))
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:

@@ -10,17 +10,9 @@ from litestar.openapi.spec import OpenAPIType, Parameter, Schema
 from serve.auth import MAY_NEED_KEY, needs_key
 from serve.batching import RequestContext
 from serve.errors import error_responses
-from serve.parsing import (
-    ALPHA,
-    parse_batch,
-    parse_batch_fast,
-    parse_options,
-    parse_partial,
-    parse_row,
-    parse_row_fast,
-)
+from serve.parsing import ALPHA, parse_options
 from serve.routes.openapi import operation_with
-from serve.schemas import Answer, Batch, Row, with_rejected
+from serve.schemas import Answer, with_rejected
 from serve.service import Service
 
 _ALPHA = Parameter(
@@ -41,8 +33,8 @@ _ANSWERS: Any = {"status_code": 200, "responses": error_responses(400, 401, 408,
 async def _answer_row(service: Service, context: RequestContext) -> Answer:
     "Answer a body that holds one row; raise InvalidInput, or what `Batcher.predict` raises."
     options = parse_options(context.query)
-    if (row := parse_row_fast(context.body)) is None:
-        row = await asyncio.to_thread(parse_row, context.body)
+    if (row := service.parser.row_fast(context.body)) is None:
+        row = await asyncio.to_thread(service.parser.row, context.body)
     return await service.batcher.predict([row], context, options.alpha)
 
 
@@ -50,10 +42,10 @@ async def _answer_batch(service: Service, context: RequestContext) -> Answer:
     "Answer a body that holds many rows; raise InvalidInput, or what `Batcher.predict` raises."
     options, max_rows = parse_options(context.query), service.settings.max_rows
     if options.partial:
-        good, rejected = await asyncio.to_thread(parse_partial, context.body, max_rows)
+        good, rejected = await asyncio.to_thread(service.parser.partial, context.body, max_rows)
         return with_rejected(await service.batcher.predict(good, context, options.alpha), rejected)
-    if (rows := parse_batch_fast(context.body, max_rows)) is None:
-        rows = await asyncio.to_thread(parse_batch, context.body, max_rows)
+    if (rows := service.parser.batch_fast(context.body, max_rows)) is None:
+        rows = await asyncio.to_thread(service.parser.batch, context.body, max_rows)
     return await service.batcher.predict(rows, context, options.alpha)
 
 
@@ -61,7 +53,7 @@ async def _answer_batch(service: Service, context: RequestContext) -> Answer:
     "/predict",
     fast=_answer_row,
     operation_id="predict",
-    operation_class=operation_with(Row, _ALPHA),
+    operation_class=operation_with("Row", _ALPHA),
     summary="Classify one row",
     **_ANSWERS,
 )
@@ -73,7 +65,7 @@ async def predict(service: NamedDependency[Service], context: NamedDependency[Re
     "/predict/batch",
     fast=_answer_batch,
     operation_id="predict_batch",
-    operation_class=operation_with(Batch, _ALPHA, _PARTIAL),
+    operation_class=operation_with("Batch", _ALPHA, _PARTIAL),
     summary="Classify many rows",
     **_ANSWERS,
 )

@@ -4,7 +4,6 @@ from litestar import Router, get
 from litestar.di import NamedDependency
 
 import iris_nb
-from iris_nb.table import SCHEMA
 from serve import schemas
 from serve.service import Service
 
@@ -23,7 +22,11 @@ _LINKS = {
 @get("/", operation_id="root", summary="Name, version and links")
 async def root(service: NamedDependency[Service]) -> schemas.Root:
     model = service.reloader.model.card.folder if service.reloader.model else None
-    return schemas.Root("iris_nb", iris_nb.__version__, model, SCHEMA.row, list(SCHEMA.classes), _LINKS)
+    schema, costs = service.schema, [list(row) for row in service.schema.costs]
+    features = [schemas.feature_of(kind) for kind in schema.features]
+    return schemas.Root(
+        "iris_nb", iris_nb.__version__, model, schema.row, list(schema.classes), features, costs, _LINKS
+    )
 
 
 routes = [Router("/", route_handlers=[root], tags=["service"])]

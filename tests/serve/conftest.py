@@ -9,10 +9,12 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
+from iris_nb.examples import HOUSES
 from iris_nb.table import SCHEMA
 from serve.app import create_app
 from serve.settings import Settings
 from tests.serve.live import Live
+from tests.serve.mixed import rows_of, write_champion
 
 Client = TestClient[Litestar]
 
@@ -51,3 +53,20 @@ def live(home: Path) -> Iterator[Callable[..., Live]]:
 @pytest.fixture
 def row() -> dict[str, float]:
     return dict(SCHEMA.example)
+
+
+@pytest.fixture(scope="session")
+def house_bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    "A folder with a champion for houses; not to be changed."
+    folder = tmp_path_factory.mktemp("houses")
+    write_champion(folder, HOUSES, rows_of(HOUSES))
+    return folder
+
+
+@pytest.fixture
+def houses(tmp_path: Path, house_bundles: Path) -> Iterator[Client]:
+    "A service about houses: every kind of feature, gaps and costs."
+    shutil.copytree(house_bundles, tmp_path / "houses" / "bundles")
+    settings = Settings(home=tmp_path / "houses", log_level="warning")
+    with TestClient(create_app(settings, schema=HOUSES)) as client:
+        yield client

@@ -15,7 +15,7 @@ from iris_nb.schema import faults_of
 from iris_nb.table import SCHEMA
 from serve.app import create_app
 from serve.errors import InvalidInput
-from serve.parsing import parse_batch, parse_batch_fast, parse_row, parse_row_fast
+from serve.parsing import BodyParser
 from serve.settings import Settings
 
 
@@ -29,6 +29,7 @@ def client(bundles: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 FIRST, SECOND = SCHEMA.names[:2]
+PARSER = BodyParser(SCHEMA)
 
 
 GOOD = json.dumps(SCHEMA.example)
@@ -157,9 +158,9 @@ def test_the_fast_parser_accepts_what_the_schema_accepts(row):
     body = json.dumps(row).encode()
     expected = faults_of(SCHEMA, row)
     numbers = () if expected else tuple(float(row[name]) for name in SCHEMA.names)
-    assert (parse_row_fast(body) or ()) == numbers
-    assert (parse_batch_fast(b'{"samples":[%b]}' % body, 10) or [()]) == [numbers]
-    for read in (lambda: [parse_row(body)], lambda: parse_batch(b'{"samples":[%b]}' % body, 10)):
+    assert (PARSER.row_fast(body) or ()) == numbers
+    assert (PARSER.batch_fast(b'{"samples":[%b]}' % body, 10) or [()]) == [numbers]
+    for read in (lambda: [PARSER.row(body)], lambda: PARSER.batch(b'{"samples":[%b]}' % body, 10)):
         found, errors = outcome(read)
         assert [e.field for e in errors] == [f.field for f in expected]
         assert found == ([] if expected else [numbers])
@@ -167,9 +168,9 @@ def test_the_fast_parser_accepts_what_the_schema_accepts(row):
 
 @given(st.binary(max_size=200))
 def test_no_bytes_break_the_reader(body):
-    parse_row_fast(body)
-    parse_batch_fast(body, 10)
-    for read in (lambda: [parse_row(body)], lambda: parse_batch(body, 10)):
+    PARSER.row_fast(body)
+    PARSER.batch_fast(body, 10)
+    for read in (lambda: [PARSER.row(body)], lambda: PARSER.batch(body, 10)):
         numbers, errors = outcome(read)
         assert numbers or errors
 
