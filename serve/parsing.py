@@ -74,41 +74,21 @@ class BodyParser:
         errors, more = _row_faults(self.schema, row, "")
         if errors:
             raise _invalid(errors, more)
-        return self._values(row)
+        return _values(self.schema, row)
 
     def batch(self, body: bytes, max_rows: int) -> list[Row]:
         "Return the rows of a batch; raise InvalidInput with what is wrong with them."
-        rows, rejected, more = self._split_valid(body, max_rows)
+        rows, rejected, more = _split_valid(self.schema, body, max_rows)
         if rejected:
             raise _invalid([fault for bad in rejected for fault in bad.errors], more)
         return rows
 
     def partial(self, body: bytes, max_rows: int) -> tuple[list[Row], list[BadRow]]:
         "Return the good rows of a batch, at least one, and what is wrong with the others; raise InvalidInput."
-        rows, rejected, more = self._split_valid(body, max_rows)
+        rows, rejected, more = _split_valid(self.schema, body, max_rows)
         if not rows:
             raise _invalid([fault for bad in rejected for fault in bad.errors], more)
         return rows, rejected
-
-    def _split_valid(self, body: bytes, max_rows: int) -> tuple[list[Row], list[BadRow], int]:
-        "Return good rows, bad rows with at most _MAX_FAULTS faults in all, and how many more there are."
-        good: list[Row] = []
-        rejected: list[BadRow] = []
-        room, unlisted = _MAX_FAULTS, 0
-        for i, row in enumerate(_samples_of(_parse_json(body), max_rows)):
-            faults, more = _row_faults(self.schema, row, f"/samples/{i}")
-            if faults:
-                rejected.append(BadRow(i, faults[:room]))  # later bad rows stand there with their index alone
-                unlisted += more + max(0, len(faults) - room)
-                room = max(0, room - len(faults))
-            else:
-                good.append(self._values(row))
-        return good, rejected, unlisted
-
-    def _values(self, row: dict[str, Any]) -> Row:
-        "Return a row without faults in the order of the features; a number is a float, however it was written."
-        found = map(row.get, self.schema.names)
-        return tuple(float(value) if type(value) is int else value for value in found)
 
 
 class _MixedRows:
@@ -131,6 +111,28 @@ class _MixedRows:
             if not accepts(found[i]):
                 raise ValueError
         return found, texts
+
+
+def _split_valid(schema: Schema, body: bytes, max_rows: int) -> tuple[list[Row], list[BadRow], int]:
+    "Return good rows, bad rows with at most _MAX_FAULTS faults in all, and how many more there are."
+    good: list[Row] = []
+    rejected: list[BadRow] = []
+    room, unlisted = _MAX_FAULTS, 0
+    for i, row in enumerate(_samples_of(_parse_json(body), max_rows)):
+        faults, more = _row_faults(schema, row, f"/samples/{i}")
+        if faults:
+            rejected.append(BadRow(i, faults[:room]))  # later bad rows stand there with their index alone
+            unlisted += more + max(0, len(faults) - room)
+            room = max(0, room - len(faults))
+        else:
+            good.append(_values(schema, row))
+    return good, rejected, unlisted
+
+
+def _values(schema: Schema, row: dict[str, Any]) -> Row:
+    "Return a row without faults in the order of the features; a number is a float, however it was written."
+    found = map(row.get, schema.names)
+    return tuple(float(value) if type(value) is int else value for value in found)
 
 
 def _is_closed(kind: Kind) -> bool:

@@ -44,9 +44,7 @@ class Service:
         shared = SharedCounters(settings.counts) if settings.workers > 1 else None
         self.metrics = Metrics(self.state, shared)
         self.metrics.registry.register(WatchReport(settings.home / "watch.json"))
-        open_log = partial(
-            AuditLog.open, settings.audit_url, schema, settings.audit_sync, timeout=settings.audit_timeout
-        )
+        open_log = partial(_open_log, settings, schema)
         self.audit = AuditTrail(open_log, self.metrics)
         self.reloader = ModelReloader(settings.bundles, schema)
         self.batcher = Batcher(self.reloader.current, self.audit, self.metrics, settings.queue)
@@ -116,6 +114,10 @@ class Service:
             "waiting_rows": self.batcher.waiting,
             "uptime_seconds": round(time.monotonic() - self.since, 1),
         }
+
+
+def _open_log(settings: Settings, schema: Schema) -> AuditLog:
+    return AuditLog.open(settings.audit_url, schema, settings.audit_sync, timeout=settings.audit_timeout)
 
 
 def _calm_garbage_collector() -> None:
