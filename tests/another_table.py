@@ -37,10 +37,39 @@ def load_rows() -> "pd.DataFrame":  # one row per example: the features in order
     return rows.assign(diagnosis=[SCHEMA.classes[code] for code in found.target])"""
 
 
-def declare(notebook: Path) -> None:
+#: The nastiest names that a declaration accepts: words of Python, SQL, HTML, OpenAPI and MLflow, and very long ones.
+NASTY_DECLARATION = """#| export
+SCHEMA = Schema(
+    name="None",
+    row="Problem",
+    features=(
+        Number("class", "<b>", 0, 10, "A </script> and a | in \\"Markdown\\".", 5),
+        Number("select", "%", 0, 10, "{name} of %(x)s", 5),
+        Number("größe", "", 0, 10, "", 5),
+        Number("x" * 63, "", 0, 10, "Long.", 5),
+        Number("index", "", 0, 10, "Place.", 5),
+    ),
+    target="from",
+    classes=("</script><b>|", "O'Brien\\"; DROP TABLE rows", "=1+1", "0", "null", "x" * 100),
+)"""
+
+NASTY_ROWS = """#| export
+def load_rows() -> "pd.DataFrame":  # one row per example: the features in order, then the target
+    "Return six clouds of points."
+    import numpy as np
+    import pandas as pd
+
+    y = np.arange(240) % 6
+    centres = np.random.default_rng(1).uniform(2, 8, (6, 5))
+    X = np.clip(centres[y] + np.random.default_rng(0).normal(0, 0.7, (240, 5)), 0, 10)
+    rows = pd.DataFrame(X, columns=list(SCHEMA.names))
+    return rows.assign(**{SCHEMA.target: [SCHEMA.classes[code] for code in y]})"""
+
+
+def declare(notebook: Path, declaration: str = DECLARATION, rows: str = ROWS) -> None:
     "Replace the declaration and the rows in the notebook of the table, and nothing else."
     cells = nbformat.read(notebook, 4)
-    for begins, source in (("#| export\nSCHEMA = Schema(", DECLARATION), ("#| export\ndef load_rows()", ROWS)):
+    for begins, source in (("#| export\nSCHEMA = Schema(", declaration), ("#| export\ndef load_rows()", rows)):
         (cell,) = [c for c in cells.cells if c.source.startswith(begins)]
         cell.source = source
     nbformat.write(cells, notebook)
@@ -53,7 +82,7 @@ def environment(root: Path) -> dict[str, str]:
     return {**outside, "PYTHONPATH": str(root), "PATH": tools}
 
 
-def copy_project(root: Path) -> Path:
+def copy_project(root: Path, declaration: str = DECLARATION, rows: str = ROWS) -> Path:
     "Make the copy below `root`, with the library exported from its notebooks."
     listed = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=20
@@ -62,7 +91,7 @@ def copy_project(root: Path) -> Path:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, root / name, follow_symlinks=False)
     (root / ".venv").symlink_to(Path(sys.executable).parents[1])
-    declare(root / "nbs/api/01_table.ipynb")
+    declare(root / "nbs/api/01_table.ipynb", declaration, rows)
     subprocess.run(["nbdev-export"], cwd=root, env=environment(root), check=True, timeout=60)
     return root
 

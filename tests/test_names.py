@@ -3,6 +3,7 @@
 import csv
 import html
 import re
+from pathlib import Path
 from urllib.parse import urlencode
 
 import numpy as np
@@ -24,6 +25,9 @@ from iris_nb.schema import Schema
 from iris_nb.train.evidence import evidence_page
 from iris_nb.train.onnx_export import to_onnx
 from serve.metrics import Metrics
+from tests.another_table import NASTY_DECLARATION, NASTY_ROWS, copy_project
+from tests.serve.load import LONG
+from tests.test_another_table import run
 from tests.test_schema import CLASSES, HOSTILE, declared
 
 NASTY = (
@@ -119,3 +123,93 @@ def test_the_verdicts_of_a_feature_and_of_all_together_are_never_mixed_up():
         declared(feature="predicted")
     with pytest.raises(ValueError, match="a scored file has an answer of that name"):
         declared(feature="probability_red")
+
+
+ASK_THE_SERVICE = """
+from litestar.testing import TestClient
+from prometheus_client.parser import text_string_to_metric_families
+from iris_nb.config import home_folder
+from iris_nb.table import SCHEMA
+from serve.app import create_app
+from serve.settings import Settings
+
+def references(part):
+    inner = part.values() if isinstance(part, dict) else part if isinstance(part, list) else []
+    own = {part["$ref"].rsplit("/", 1)[1]} if isinstance(part, dict) and isinstance(part.get("$ref"), str) else set()
+    return own.union(*map(references, inner))
+
+with TestClient(create_app(Settings(home=home_folder()))) as client:
+    first = SCHEMA.names[0]
+    answered = client.post("/predict", json=SCHEMA.example).json()
+    assert answered["predictions"][0] in SCHEMA.classes
+    refused = client.post("/predict", json={**SCHEMA.example, first: "x"}).json()
+    assert [fault["field"] for fault in refused["errors"]] == [first]
+    path = f"/predictions/{answered['prediction_ids'][0]}"
+    assert client.post(f"{path}/label", json={"label": SCHEMA.classes[0]}).status_code < 300
+    assert client.get(path).json()["true_label"] == SCHEMA.classes[0]
+    for label in SCHEMA.classes:
+        page = client.get("/predictions/history", params={"label": label}).json()
+        assert page["predictions"] and {row["prediction"] for row in page["predictions"]} == {label}
+    document = client.get("/openapi.json").json()
+    assert references(document) <= set(document["components"]["schemas"])
+    assert client.get("/docs").status_code == 200
+    text = client.get("/metrics", headers={"accept": "text/plain"}).text
+    families = {family.name: family.samples for family in text_string_to_metric_families(text)}
+    judged = {sample.labels["name"] for sample in families["iris_drift_alarm"]}
+    assert judged == {*SCHEMA.names, SCHEMA.target, "together"}
+"""
+
+LOOK_AT_THE_PAGE = """
+import nbformat
+from nbclient import NotebookClient
+from iris_nb.table import SCHEMA
+notebook = nbformat.read("nbs/dashboard/monitoring.ipynb", 4)
+NotebookClient(notebook, timeout=120, resources={"metadata": {"path": "nbs/dashboard"}}).execute()
+widgets = notebook.metadata["widgets"]["application/vnd.jupyter.widget-state+json"]["state"].values()
+said = [w["state"].get("value", "") for w in widgets if w["model_name"] == "HTMLModel"]
+assert not any("could not be drawn" in text for text in said)
+assert any("&lt;/script&gt;&lt;b&gt;" in text for text in said)
+assert not any(SCHEMA.classes[0] in text for text in said)
+"""
+
+WATCH = """
+import subprocess
+assert subprocess.run(["iris-nb", "watch"]).returncode in (0, 1, 3)
+"""
+
+
+@pytest.fixture(scope="module")
+def nasty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    "A copy of the project about the nastiest names, with a champion and an hour in its log."
+    if not LONG:
+        pytest.skip("takes a minute: make test-long")
+    root = copy_project(tmp_path_factory.mktemp("nasty") / "project", NASTY_DECLARATION, NASTY_ROWS)
+    run(root, "iris-nb", "train", "--quick")
+    run(root, "iris-nb", "simulate", "--past", "60", "--rate", "0.1", "--labels", "0.3", "--seed", "1")
+    run(root, "python", "-c", WATCH)
+    return root
+
+
+@pytest.mark.long
+def test_a_model_with_the_nastiest_names_is_verified_and_promoted_again(nasty):
+    run(nasty, "iris-nb", "bundle", "verify")
+    run(nasty, "iris-nb", "promote", "1")
+    run(nasty, "iris-nb", "audit", "verify")
+
+
+@pytest.mark.long
+def test_a_file_with_the_nastiest_names_is_scored_and_exported(nasty):
+    run(nasty, "python", "-c", "from iris_nb.table import load_rows; load_rows().to_csv('rows.csv', index=False)")
+    run(nasty, "iris-nb", "score", "rows.csv", "-o", "answers.parquet", "--quiet")
+    run(nasty, "iris-nb", "train", "--quick", "-p", "data", "rows.csv")
+    run(nasty, "iris-nb", "audit", "export", "log.csv")
+
+
+@pytest.mark.long
+def test_the_service_answers_documents_and_counts_under_the_nastiest_names(nasty):
+    run(nasty, "python", "-c", ASK_THE_SERVICE)
+
+
+@pytest.mark.long
+def test_the_dashboard_shows_the_nastiest_names_as_text(nasty):
+    run(nasty, "python", "-c", LOOK_AT_THE_PAGE)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -15,6 +16,7 @@ from iris_nb.table import SCHEMA
 from iris_nb.train.candidates import candidate
 from iris_nb.train.data import arrays, data_hash, load
 from iris_nb.train.tracking import aliased_version, connect, load_artifact, run_of_version, run_tags, runs
+from tests.serve.load import LONG
 from tests.training import call
 
 # MLflow 3.17 asks SQLAlchemy 2.1 for a way of loading that it deprecates.
@@ -168,6 +170,19 @@ def test_a_misspelt_parameter_starts_nothing(home, tracker):
     assert done.returncode == 1
     assert "repeats = 10" in done.stderr
     assert len(runs(tracker)) == before
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not LONG, reason="takes half a minute: make test-long")
+def test_first_trainings_that_begin_at_once_in_an_empty_home_all_come_to_a_good_end(tmp_path):
+    with ThreadPoolExecutor(3) as pool:
+        done = list(pool.map(lambda _: call(tmp_path / "home", "train", "--quick"), range(3)))
+    assert [process.returncode for process in done] == [0, 0, 0], [process.stderr[-500:] for process in done]
+    tracker = connect(tmp_path / "home")
+    assert sorted((run.status, run.version) for run in runs(tracker)) == [("FINISHED", n) for n in "123"]
+    reigning = read_bundle(champion(tmp_path / "home" / "bundles")).card
+    assert run_of_version(tracker, aliased_version(tracker, "champion")) == reigning.run_id
+    assert len(list((tmp_path / "home" / "bundles").glob("*/card.json"))) == 3
 
 
 def test_no_process_is_left_behind(trained_home):
