@@ -83,7 +83,7 @@ class Kind:
 
     def decode(self, number: float) -> Value:
         "Return the value that `encode` turned into a double."
-        return None if math.isnan(number) else self._value(number)
+        return None if math.isnan(number) else self._value(float(number))  # numpy's numbers are not JSON's
 
     def to_log(self, value: Value) -> float | str | None:
         "Return an accepted value as the log keeps it."

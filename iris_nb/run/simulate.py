@@ -21,8 +21,8 @@ from ..audit.log import AuditLog, Entry, ids_of
 from ..bundle import champion
 from ..client import Client, ClientError
 from ..config import IrisError, home_folder, log_url
-from ..predict.predictor import Predictor
-from ..schema import Schema
+from ..predict.predictor import Predictor, decide
+from ..schema import Kind, Schema, decode_row
 from ..table import SCHEMA
 
 # %% ../../nbs/api/run/03_simulate.ipynb #43c5606b
@@ -43,14 +43,23 @@ Floats = NDArray[np.float64]
 
 
 def _spread(trained: Floats) -> Floats:
-    "Return the standard deviation of each feature, shape (features,); 1 where a feature never changes."
-    return np.where(trained.std(axis=0) > 0, trained.std(axis=0), 1)
+    "Return the standard deviation of each feature, gaps apart, shape (features,); 1 where a feature never changes."
+    known = [column[~np.isnan(column)] for column in trained.T]
+    return np.array([column.std() if len(column) and column.std() > 0 else 1.0 for column in known])
 
 # %% ../../nbs/api/run/03_simulate.ipynb #3e81e6e0
 def _clipped(X: Floats, schema: Schema) -> Floats:
     "Return the rows with every value moved to the nearest one that the schema allows."
-    low, high = ([getattr(f, name) for f in schema.features] for name in ("low", "high"))
-    return np.clip(X, low, high).round(3)
+    low, high = zip(*(f.bounds for f in schema.features), strict=True)
+    return np.where([f.is_whole for f in schema.features], X.round(), X).clip(low, high).round(3)
+
+# %% ../../nbs/api/run/03_simulate.ipynb #51a00002
+def _drifted(column: Floats, feature: Kind, size: float, spread: float, rng: np.random.Generator) -> Floats:
+    "Return some rows of a feature, shape (rows,), after a drift of `size`; a gap stays a gap."
+    if not feature.is_discrete:
+        return column + size * spread
+    moved = ~np.isnan(column) & (rng.random(len(column)) < abs(size) / 3)
+    return np.where(moved, feature.bounds[int(size > 0)], column)
 
 # %% ../../nbs/api/run/03_simulate.ipynb #2eb0fdc2
 def generate_rows(
@@ -62,10 +71,12 @@ def generate_rows(
     "Generate every row of a scenario."
     rng, spread = np.random.default_rng(scenario.seed), _spread(trained)
     picked = rng.integers(0, len(trained), scenario.requests)
-    X = trained[picked] + rng.normal(0, 0.1, (scenario.requests, trained.shape[1])) * spread
+    blur = np.where([f.is_discrete for f in schema.features], 0, spread)
+    X = trained[picked] + rng.normal(0, 0.1, (scenario.requests, trained.shape[1])) * blur
     if scenario.drift:
         i = schema.names.index(scenario.drift)
-        X[int(scenario.onset * scenario.requests) :, i] += scenario.size * spread[i]
+        late = X[int(scenario.onset * scenario.requests) :, i]
+        late[:] = _drifted(late, schema.features[i], scenario.size, spread[i], rng)
     return _clipped(X, schema), [labels[p] for p in picked]
 
 # %% ../../nbs/api/run/03_simulate.ipynb #be539897
@@ -73,9 +84,11 @@ def _corrupt(row: dict[str, Any], schema: Schema, rng: np.random.Generator) -> d
     "Return the row with one thing wrong."
     feature = schema.features[int(rng.integers(len(schema.features)))]
     kind = int(rng.integers(3))
-    if kind == 0:
+    if kind == 0 and not feature.missing:
         return {name: value for name, value in row.items() if name != feature.name}
-    return {**row, feature.name: feature.high * 10 if kind == 1 else "unknown"}
+    low, high = feature.bounds
+    wrong = "unknown" if kind == 2 and not feature.accepts("unknown") else high + 10 * (high - low)
+    return {**row, feature.name: wrong}
 
 # %% ../../nbs/api/run/03_simulate.ipynb #e6181b93
 def send(
@@ -90,7 +103,7 @@ def send(
     rng, due, began = np.random.default_rng(scenario.seed + 1), list[tuple[float, str, str]](), time.monotonic()
     for i, (x, label) in enumerate(zip(X.tolist(), true, strict=True)):
         time.sleep(max(0.0, began + i / rate - time.monotonic()) if rate else 0)
-        row = dict(zip(schema.names, x, strict=True))
+        row = decode_row(schema, x)
         reply = client.post("/predict", _corrupt(row, schema, rng) if rng.random() < scenario.faulty else row)
         answer = reply.json if reply.ok else {}
         if reply.ok and rng.random() < scenario.labels:
@@ -119,7 +132,8 @@ def past_entries(
     P, times = predictor.probabilities(X), _arrivals(scenario, now, minutes)
     for x, p, label, truth, at in zip(X.tolist(), P.tolist(), predictor.labels(P), true, times, strict=True):
         id, duration = ids_of(str(uuid_utils.uuid7()), 1)[0], float(rng.lognormal(0.2, 0.4))
-        answer = [x], [label], [max(p)], [p]
+        asked = list(decode_row(predictor.schema, x).values())
+        answer = [asked], [label], [max(p)], [p], decide(predictor.schema, np.array([p]))
         yield Entry(id, f"simulated-{at}", at, card.name, card.version, duration, "simulate", *answer), truth
 
 # %% ../../nbs/api/run/03_simulate.ipynb #a6a5b081
