@@ -17,8 +17,10 @@ HEAVY = {"mlflow", "sklearn", "onnx", "pandas", "pyarrow", "papermill", "nbdev",
 
 #: The layers, from the ground up: a module may know those of lower layers, and those of its own layer and room.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("values", "kinds", "schema", "table", "examples", "config", "keys"),
-    ("session", "bundle", "charts", "client", "files"),
+    ("values", "kinds", "schema", "examples", "config", "keys"),
+    ("files",),
+    ("table",),
+    ("session", "bundle", "charts", "client"),
     ("audit",),
     ("predict",),
     ("train", "monitor"),

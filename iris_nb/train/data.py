@@ -8,6 +8,7 @@ __all__ = ['DataError', 'load', 'read_table', 'row_names', 'check', 'remarks', '
 # %% ../../nbs/api/train/00_data.ipynb #cebbb134
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,10 +16,9 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from ..config import IrisError
-from ..files.columns import Chunk
-from ..files.reader import open_table, readable
+from ..files.frame import CellsError, read_rows
 from ..files.records import TableError
-from ..schema import Feature, Schema, fault_of, shown
+from ..schema import Kind, Schema, shown
 from ..table import SCHEMA, load_rows
 
 # %% ../../nbs/api/train/00_data.ipynb #4774dd02
@@ -31,7 +31,12 @@ def load(
     schema: Schema = SCHEMA,
 ) -> pd.DataFrame:  # one row per example, with the features and the target
     "Return the table to train on; raise `DataError` where there is none to read."
-    return load_rows() if path is None else read_table(path, schema)
+    if path is not None:
+        return read_table(path, schema)
+    try:
+        return load_rows()
+    except TableError as error:
+        raise _data_error(error, schema) from error
 
 
 def read_table(
@@ -39,47 +44,17 @@ def read_table(
     schema: Schema = SCHEMA,
     fewest: int = 10,  # rows that each class needs, as in `check`
 ) -> pd.DataFrame:  # features, then the target; indexed by the line or number of each row
-    "Read a table from a file; raise `DataError` where it can't be read or holds cells that are no numbers."
+    "Read a table from a file; raise `DataError` where it, or a cell of it, can't be read."
     try:
-        with readable(path):
-            table = open_table(path, schema.names, schema.target)
-            chunks = [table.parse(block) for block in table.blocks()]
-            table.verify(sum(chunk.batch.num_rows + len(chunk.odd) for chunk in chunks))
+        return read_rows(path, schema)
     except TableError as error:
-        raise DataError(str(error)) from error
-    if faults := [fault for chunk in chunks for fault in _unreadable(chunk, table.unit, schema)]:
-        more = [f"and {len(faults) - 5} more"] if len(faults) > 5 else []
-        others = check(pd.concat([_as_frame(chunk, table.unit, schema, True) for chunk in chunks]), schema, fewest)
-        raise DataError(f"{path} can't be trained on: {'; '.join([*faults[:5], *more])}. {' '.join(others)}".rstrip())
-    frame = pd.concat([_as_frame(chunk, table.unit, schema) for chunk in chunks or [Chunk.empty(table.names)]])
-    frame.attrs["remarks"] = list(table.remarks)
-    return frame
+        raise _data_error(error, schema, fewest) from error
 
 
-def _unreadable_cells(chunk: Chunk, feature: Feature) -> list[int]:
-    "Return the rows of a chunk whose cell is not empty and yet no number."
-    missing = np.flatnonzero(np.isnan(chunk.numbers([feature.name])[0])).tolist()
-    texts = chunk.texts(feature.name) if missing else []
-    return [i for i in missing if texts and texts[i].strip()]
-
-
-def _unreadable(chunk: Chunk, unit: str, schema: Schema) -> list[str]:
-    "Return what is wrong with records and cells that have no place in a table of numbers."
-    found = [(record.place, record.why) for record in chunk.odd]
-    for feature in schema.features:
-        wrong = _unreadable_cells(chunk, feature)
-        texts = chunk.texts(feature.name) if wrong else []
-        places = chunk.places() if wrong else np.empty(0, dtype=np.int64)
-        found += [(int(places[i]), str(fault_of(feature, texts[i]))) for i in wrong]
-    return [f"{unit} {place}: {why}" for place, why in sorted(found)]
-
-
-def _as_frame(chunk: Chunk, unit: str, schema: Schema, fill_unreadable: bool = False) -> pd.DataFrame:
-    columns = dict(zip(schema.names, chunk.numbers(schema.names), strict=True))
-    for feature in schema.features if fill_unreadable else ():  # `_unreadable` says what is wrong with them
-        columns[feature.name] = columns[feature.name].copy()
-        columns[feature.name][_unreadable_cells(chunk, feature)] = feature.low
-    return pd.DataFrame({**columns, schema.target: chunk.labels(schema.target)}, pd.Index(chunk.places(), name=unit))
+def _data_error(error: TableError, schema: Schema, fewest: int = 10) -> DataError:
+    "Return an error with everything that is wrong with a table."
+    others = check(error.frame, schema, fewest) if isinstance(error, CellsError) else []
+    return DataError(" ".join([str(error), *others]))
 
 # %% ../../nbs/api/train/00_data.ipynb #166f6556
 def _places(index: pd.Index) -> tuple[str, list[str]]:
@@ -105,22 +80,42 @@ def _in_rows(index: pd.Index, mask: NDArray[np.bool_]) -> str:
     )
 
 # %% ../../nbs/api/train/00_data.ipynb #0d33400a
+def _encode(
+    kind: Kind, column: "pd.Series[Any]"
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]] | None:
+    "Return the doubles of a column, which are gaps, and which are accepted; None where it holds no numbers but should."
+    if not (kind.is_text or kind.levels):
+        if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+            return None
+        doubles = column.to_numpy(np.float64, na_value=np.nan) + 0.0  # no negative zero
+        gaps, (low, high) = np.isnan(doubles), kind.bounds
+        fit = (doubles >= low) & (doubles <= high) & (not kind.is_whole or np.floor(doubles) == doubles)
+        return doubles, gaps, fit | gaps & kind.missing
+    codes, distinct = pd.factorize(column.astype(object))
+    values = [value.item() if isinstance(value, np.generic) else value for value in distinct]
+    accepted = np.array([*map(kind.accepts, values), kind.missing], dtype=bool)
+    known = [kind.encode(value) if kind.accepts(value) else np.nan for value in values]
+    return np.array([*known, np.nan])[codes], codes < 0, accepted[codes]
+
+
 def _column_faults(frame: pd.DataFrame, schema: Schema) -> list[str]:
     "Return what is wrong with the feature columns, one sentence each."
     found = []
-    for feature in schema.features:
-        if feature.name not in frame:
-            found.append(f"The column {feature.name} is missing.")
-        elif not pd.api.types.is_numeric_dtype(frame[feature.name]) or pd.api.types.is_bool_dtype(frame[feature.name]):
-            found.append(f"The column {feature.name} holds {frame[feature.name].dtype}, expected numbers.")
+    for kind in schema.features:
+        if kind.name not in frame:
+            found.append(f"The column {kind.name} is missing.")
+        elif (encoded := _encode(kind, column := frame[kind.name])) is None:
+            found.append(f"The column {kind.name} holds {column.dtype}, expected numbers.")
         else:
-            column = frame[feature.name]
-            empty = column.isna().to_numpy(bool)
-            outside = ~empty & ~column.between(feature.low, feature.high).fillna(False).to_numpy(bool)
-            if empty.any():
-                found.append(f"{feature.name} has no value in {_in_rows(frame.index, empty)}.")
+            _, gaps, accepted = encoded
+            outside = ~accepted & ~gaps
+            if (gaps & ~accepted).any():
+                found.append(f"{kind.name} has no value in {_in_rows(frame.index, gaps)}.")
             if outside.any():
-                found.append(f"{feature.name} is not {feature.expected} in {_in_rows(frame.index, outside)}.")
+                others = ", ".join(map(shown, column[outside].drop_duplicates().tolist()[:5]))
+                but = f", but {others}" if kind.is_text or kind.levels else ""
+                expected = kind.expected.removesuffix(", or null")
+                found.append(f"{kind.name} is not {expected} in {_in_rows(frame.index, outside)}{but}.")
     return found
 
 # %% ../../nbs/api/train/00_data.ipynb #c741a0ec
@@ -132,7 +127,8 @@ def _target_faults(frame: pd.DataFrame, schema: Schema, fewest: int) -> list[str
     unknown = ~labels.isin(schema.classes).to_numpy(bool)
     found = []
     if unknown.any():
-        others = ", ".join(map(shown, labels[unknown].drop_duplicates().tolist()[:3]))
+        found_there = labels[unknown].drop_duplicates().tolist()[:3]
+        others = ", ".join("nothing" if pd.isna(label) else shown(label) for label in found_there)
         expected = ", ".join(map(shown, schema.classes))
         found.append(f"{schema.target} is not one of {expected} in {_in_rows(frame.index, unknown)}, but {others}.")
     for name in schema.classes:
@@ -160,7 +156,7 @@ def remarks(
     unit, names = _places(frame.index)
     again = frame.reset_index(drop=True)
     again = again[again.duplicated(columns, keep=False)]
-    groups = list(again.groupby(columns, sort=False).groups.values())
+    groups = list(again.groupby(columns, sort=False, dropna=False).groups.values())
     same = [" and ".join(names[i] for i in rows[:5]) + (" and others" if len(rows) > 5 else "") for rows in groups]
     said = [f"{unit.capitalize()}s {rows} are the same." for rows in same[:most]]
     more = [f"So are {len(same) - most:,} other groups of {unit}s."] if len(same) > most else []
@@ -171,10 +167,15 @@ def arrays(
     frame: pd.DataFrame,  # a table that passed `check`
     schema: Schema = SCHEMA,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:  # X (rows, features) and y (rows,)
-    "Return features and class positions, as the models take them."
+    "Return features and class positions, as the models take them; raise `DataError` where a column is no feature."
+    X = np.empty((len(frame), len(schema.features)), dtype=np.float64)
+    for j, kind in enumerate(schema.features):
+        if (encoded := _encode(kind, frame[kind.name])) is None:
+            raise DataError(f"The column {kind.name} holds {frame[kind.name].dtype}, expected numbers.")
+        X[:, j] = encoded[0]
     position = {name: i for i, name in enumerate(schema.classes)}
-    X = np.array([frame[name] for name in schema.names], dtype=np.float64).T.copy()
-    return X, np.array([position[name] for name in frame[schema.target]], dtype=np.int64)
+    codes, labels = pd.factorize(frame[schema.target].astype(object))
+    return X, np.array([*(position[label] for label in labels), -1], dtype=np.int64)[codes]
 
 # %% ../../nbs/api/train/00_data.ipynb #c23cc3ac
 def data_hash(
@@ -183,8 +184,10 @@ def data_hash(
 ) -> str:  # 64 hexadecimal digits
     "Return the SHA-256 of the rows in their order."
     X, _ = arrays(frame, schema)
-    words = "\n".join([*schema.names, schema.target, *frame[schema.target].astype(str)])
-    return hashlib.sha256(X.astype("<f8").tobytes() + words.encode()).hexdigest()
+    X[np.isnan(X)] = np.nan  # whatever its bits
+    levels = [level for kind in schema.features if kind.is_text for level in kind.levels]
+    words = "\n".join([*schema.names, schema.target, *levels, *frame[schema.target].astype(str)])
+    return hashlib.sha256(X.astype("<f8", copy=False).tobytes() + words.encode()).hexdigest()
 
 # %% ../../nbs/api/train/00_data.ipynb #43c383c7
 def split(

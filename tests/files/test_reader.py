@@ -3,7 +3,6 @@
 import csv
 import datetime
 import decimal
-import gzip
 import io
 from pathlib import Path
 
@@ -15,10 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iris_nb.examples import PEOPLE
-from iris_nb.files.columns import is_numeric
+from iris_nb.files.columns import can_hold
 from iris_nb.files.reader import CsvTable, ParquetTable, open_table
 from iris_nb.files.records import TableError
-from iris_nb.predict.batch import rows_in_range
 from iris_nb.table import SCHEMA
 from iris_nb.train.data import DataError, check, read_table
 from serve.errors import RequestError
@@ -27,6 +25,7 @@ from tests.spellings import spelling
 
 NAMES = ["a", "b"]
 FIRST = SCHEMA.features[0]
+HEIGHT = PEOPLE.features[0]
 cells = st.text(alphabet='ab1",;|\t\r\n é', max_size=8)
 rows = st.lists(st.lists(cells, min_size=1, max_size=3), max_size=8)
 
@@ -60,11 +59,7 @@ def test_the_rows_of_a_csv_file_are_those_of_pythons_csv(folder, rows, end, quot
     csv.writer(file, delimiter=delimiter, lineterminator=end, quoting=quoting).writerows([NAMES, *rows])
     path = folder / "any.csv"
     path.write_bytes(file.getvalue().encode(encoding))
-    if encoding == "latin-1" and "é" in file.getvalue():
-        with pytest.raises(TableError, match="is not UTF-8"):
-            parsed(CsvTable(path, NAMES, size))
-        return
-    table = CsvTable(path, NAMES, size)
+    table = CsvTable(path, size=size)
     found = parsed(table)
     expected = [row for row in csv.reader(io.StringIO(file.getvalue(), newline=""), delimiter=delimiter) if row][1:]
     assert [row for _, row in found] == [row if len(row) == 2 else None for row in expected]
@@ -78,7 +73,7 @@ def test_a_cell_of_several_lines_across_two_blocks_invents_no_row(tmp_path):
     path = tmp_path / "lines.csv"
     path.write_text('a,b\n1,2\n3,"x\n9,9\n9,9"\n4,5\n')
     for size in range(3, 40):
-        assert [row for _, row in parsed(CsvTable(path, NAMES, size))] == [["1", "2"], ["3", "x\n9,9\n9,9"], ["4", "5"]]
+        assert [row for _, row in parsed(CsvTable(path, size=size))] == [["1", "2"], ["3", "x\n9,9\n9,9"], ["4", "5"]]
 
 
 def is_served(text):
@@ -101,9 +96,10 @@ def test_service_scoring_and_training_accept_the_same_values(folder, texts):
         header = [*SCHEMA.names, SCHEMA.target]
         csv.writer(file).writerows([header, *([text, *others, SCHEMA.classes[0]] for text in texts)])
     service = [is_served(text) for text in texts]
-    (block,) = (table := open_table(path, SCHEMA.names)).blocks()
-    X = np.stack(table.parse(block).numbers(SCHEMA.names), axis=1)
-    assert rows_in_range(X, SCHEMA).tolist() == service
+    (block,) = (table := open_table(path, SCHEMA)).blocks()
+    chunk = table.parse(block)
+    fit = np.logical_and.reduce([chunk.cells(kind).is_fit for kind in SCHEMA.features])
+    assert fit.tolist() == service
     try:
         fit = not any(fault.startswith(FIRST.name) for fault in check(read_table(path), fewest=0))
     except DataError as error:
@@ -128,10 +124,10 @@ typed = st.sampled_from(
 
 @given(typed)
 def test_what_is_no_number_in_a_parquet_file_is_refused_by_scoring_and_training(folder, column):
-    assert not is_numeric(column.type)
+    assert not can_hold(HEIGHT, column.type)
     parquet.write_table(pa.table({"height": column, "weight": [70], "team": ["red"]}), folder / "typed.parquet")
     with pytest.raises(TableError, match="The column height of .* holds .*, expected numbers"):
-        open_table(folder / "typed.parquet", PEOPLE.names)
+        open_table(folder / "typed.parquet", PEOPLE)
     with pytest.raises(DataError, match="The column height of .* holds .*, expected numbers"):
         read_table(folder / "typed.parquet", PEOPLE)
 
@@ -148,8 +144,8 @@ def test_what_is_no_number_in_a_parquet_file_is_refused_by_scoring_and_training(
 )
 def test_a_number_of_any_type_is_the_number_that_json_writes(tmp_path, column):
     parquet.write_table(pa.table({"height": column, "weight": [70], "team": ["red"]}), tmp_path / "t.parquet")
-    (chunk,) = ParquetTable(tmp_path / "t.parquet", PEOPLE.names).blocks()
-    assert chunk.numbers(["height"])[0].tolist() == [1.7]
+    (chunk,) = ParquetTable(tmp_path / "t.parquet", PEOPLE).blocks()
+    assert chunk.cells(HEIGHT).doubles.tolist() == [1.7]
     assert read_table(tmp_path / "t.parquet", PEOPLE)["height"].tolist() == [1.7]
 
 
@@ -173,7 +169,7 @@ def test_a_header_that_does_not_fit_is_one_sentence_with_what_to_do(tmp_path, he
     path = tmp_path / "t.csv"
     path.write_text(f"{header}\n1.7,70,1,1\n" if header else "")
     with pytest.raises(TableError) as raised:
-        open_table(path, PEOPLE.names)
+        open_table(path, PEOPLE)
     assert said in str(raised.value)
     assert len(str(raised.value)) < 500
 
@@ -181,8 +177,8 @@ def test_a_header_that_does_not_fit_is_one_sentence_with_what_to_do(tmp_path, he
 @pytest.mark.parametrize("text", ['"","height","weight"\n"1",1.7,70\n', "\ufeffheight,weight\r\n1.7,70\r\n"])
 def test_an_index_column_quoted_names_and_a_byte_order_mark_lose_nothing(tmp_path, text):
     (tmp_path / "t.csv").write_text(text, newline="")
-    (chunk,) = map((table := CsvTable(tmp_path / "t.csv", PEOPLE.names)).parse, table.blocks())
-    assert [column.tolist() for column in chunk.numbers(PEOPLE.names)] == [[1.7], [70]]
+    (chunk,) = map((table := CsvTable(tmp_path / "t.csv", PEOPLE)).parse, table.blocks())
+    assert [chunk.cells(kind).doubles.tolist() for kind in PEOPLE.features] == [[1.7], [70]]
 
 
 @pytest.mark.parametrize(
@@ -203,8 +199,8 @@ def test_an_index_column_quoted_names_and_a_byte_order_mark_lose_nothing(tmp_pat
 )
 def test_delimiter_and_decimal_comma_are_found_and_said(tmp_path, text, numbers, remarks):
     (tmp_path / "t.csv").write_text(text)
-    (chunk,) = map((table := CsvTable(tmp_path / "t.csv", PEOPLE.names)).parse, table.blocks())
-    assert np.array_equal(chunk.numbers(["height"])[0], numbers, equal_nan=True)
+    (chunk,) = map((table := CsvTable(tmp_path / "t.csv", PEOPLE)).parse, table.blocks())
+    assert np.array_equal(chunk.cells(HEIGHT).doubles, numbers, equal_nan=True)
     assert table.remarks == remarks
     assert chunk.places()[0] == text[: text.index("70")].count("\n") + 1
     table.verify(len(numbers))
@@ -213,7 +209,7 @@ def test_delimiter_and_decimal_comma_are_found_and_said(tmp_path, text, numbers,
 def test_many_columns_are_no_quadratic_work(tmp_path):
     names = [*PEOPLE.names, *(f"c{i}" for i in range(20_000))]
     (tmp_path / "wide.csv").write_text(",".join(names) + "\n" + ",".join(["1"] * len(names)) + "\n")
-    assert len(parsed(CsvTable(tmp_path / "wide.csv", PEOPLE.names))) == 1
+    assert len(parsed(CsvTable(tmp_path / "wide.csv", PEOPLE))) == 1
 
 
 def test_a_small_parquet_file_with_a_huge_row_is_refused_before_it_is_read(tmp_path, monkeypatch):
@@ -222,7 +218,7 @@ def test_a_small_parquet_file_with_a_huge_row_is_refused_before_it_is_read(tmp_p
     parquet.write_table(pa.table({"height": [1.7], "weight": [70], "note": ["x" * (1 << 20)]}), path)
     before = pa.total_allocated_bytes()
     with pytest.raises(TableError, match="most of it in the column note"):
-        open_table(path, PEOPLE.names)
+        open_table(path, PEOPLE)
     assert pa.total_allocated_bytes() - before < 1 << 20
 
 
@@ -233,7 +229,7 @@ def test_a_text_that_is_stored_once_for_many_rows_is_decoded_in_small_parts(tmp_
     parquet.write_table(
         pa.table({"height": [1.7] * 200, "weight": [70] * 200, "note": texts}), path, store_schema=False
     )
-    table, rows = open_table(path, PEOPLE.names), 0
+    table, rows = open_table(path, PEOPLE), 0
     for chunk in table.blocks():
         assert chunk.batch.column("note").type == pa.string()
         assert chunk.batch.nbytes < 1 << 21
@@ -257,20 +253,19 @@ def test_a_small_file_that_would_fill_a_disk_is_refused_in_a_sentence(tmp_path, 
     monkeypatch.setattr("iris_nb.files.reader.MAX_UNPACKED", 1 << 22)
     path = write_bomb(tmp_path / "bomb.parquet", rows, note)
     with pytest.raises(TableError, match=r"unpacks to more than 4,194,304 bytes .* most of it in the column"):
-        list(open_table(path, PEOPLE.names).blocks())
+        list(open_table(path, PEOPLE).blocks())
 
 
 def test_a_file_may_unpack_to_a_thousand_times_its_own_size(tmp_path, monkeypatch):
     monkeypatch.setattr("iris_nb.files.reader.MAX_UNPACKED", 1 << 10)
     path = write_bomb(tmp_path / "repeating.parquet", 1000, "x" * 200)
-    assert sum(chunk.batch.num_rows for chunk in open_table(path, PEOPLE.names).blocks()) == 1000
+    assert sum(chunk.batch.num_rows for chunk in open_table(path, PEOPLE).blocks()) == 1000
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (gzip.compress(b"height,weight\n1.7,70\n"), "compressed by gzip: unpack it"),
-        (b"\x28\xb5\x2f\xfd\x04\x58", "compressed by zstd: unpack it"),
+        (b"BZh91AY&SY", "compressed by bzip2: unpack it"),
         (b"PK\x03\x04\x14\x00", "save it as CSV"),
         (b"PAR1\x15\x04", "name it .parquet"),
     ],
@@ -278,7 +273,7 @@ def test_a_file_may_unpack_to_a_thousand_times_its_own_size(tmp_path, monkeypatc
 def test_a_file_that_is_no_text_is_called_what_it_is(tmp_path, content, said):
     (tmp_path / "table.csv").write_bytes(content)
     with pytest.raises(TableError, match=said):
-        open_table(tmp_path / "table.csv", PEOPLE.names)
+        open_table(tmp_path / "table.csv", PEOPLE)
 
 
 def test_a_parquet_file_is_forgotten_as_it_is_read(tmp_path):
@@ -287,7 +282,7 @@ def test_a_parquet_file_is_forgotten_as_it_is_read(tmp_path):
     parquet.write_table(noise, path, row_group_size=20_000)
     size = noise.nbytes
     del noise
-    for _ in open_table(path, PEOPLE.names).blocks():
+    for _ in open_table(path, PEOPLE).blocks():
         kept = pa.total_allocated_bytes() - before
     assert kept < size / 4
 
@@ -295,5 +290,5 @@ def test_a_parquet_file_is_forgotten_as_it_is_read(tmp_path):
 def test_a_source_says_how_many_rows_it_has_where_that_is_known(tmp_path):
     parquet.write_table(pa.table({"height": [1.7] * 7, "weight": [70] * 7}), tmp_path / "t.parquet")
     (tmp_path / "t.csv").write_text("height,weight\n1.7,70\n")
-    assert open_table(tmp_path / "t.parquet", PEOPLE.names).rows == 7
-    assert open_table(tmp_path / "t.csv", PEOPLE.names).rows is None
+    assert open_table(tmp_path / "t.parquet", PEOPLE).rows == 7
+    assert open_table(tmp_path / "t.csv", PEOPLE).rows is None
