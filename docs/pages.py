@@ -30,7 +30,6 @@ from nbformat.v4 import new_markdown_cell, new_raw_cell
 from docs.names import (
     DIRECTIVE,
     NBS,
-    Name,
     definitions,
     directives,
     html_name,
@@ -39,6 +38,7 @@ from docs.names import (
     pages_of_modules,
     repository,
 )
+from docs.reference import block, details, fenced, folded
 
 FOLDERS = ("images", "site")  # what the site has besides pages
 OURS = {"default_exp", "export", "exports", "hide", "slow"}  # nbdev's; all others are Quarto's
@@ -156,25 +156,30 @@ def front_matter(title: str, promise: str, page: Path) -> Cell:
     return new_raw_cell("\n".join(["---", *lines, "---"]), id="front-matter")
 
 
-def api_block(name: Name) -> Cell:
-    "Heading, link to the source, docstring and methods of one exported name."
-    methods = [n for n in names().values() if n.full.startswith(f"{name.full}.")]
-    listed = [f"- [`{m.short.partition('.')[2]}`]{{#{m.anchor}}}: {m.doc}" for m in methods]
-    heading = f"### {name.short} {{#{name.anchor} .api}}\n\n[source]({name.source}){{.source}}"
-    return new_markdown_cell("\n\n".join(filter(None, [heading, name.doc, "\n".join(listed)])))
+def only_imports(body: list[ast.stmt]) -> bool:
+    "Return whether code has imports alone, and nbdev's list of what else is public."
+    others = [node for node in body if not isinstance(node, ast.Import | ast.ImportFrom)]
+    return all(isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "_all_" for n in others)
 
 
 def exported(cell: Cell, module: str) -> Iterator[Cell]:
-    "An exporting cell as a page shows it."
+    "An exporting cell as a page shows it: the reference of each name in it, and its code folded."
     source = without_ours(cell.source)
     body = ast.parse(source).body
-    if all(isinstance(node, ast.Import | ast.ImportFrom) for node in body):
+    if only_imports(body):
         return
-    for short, _ in definitions(body):
-        if "." not in short and (found := names().get(f"{module}.{short}")):
-            yield api_block(found)
-    cell.source = f"#| classes: exported\n{FOR_CHECKERS.sub('', source)}"
-    yield cell
+    source = FOR_CHECKERS.sub("", source)
+    found = [names().get(f"{module}.{short}") for short, _ in definitions(body) if "." not in short]
+    if shown := [name for name in found if name]:
+        for name in shown:
+            yield new_markdown_cell(block(name))
+        yield new_markdown_cell(folded(source, [name.short for name in shown]), metadata={"made": True})
+        if cell.outputs:
+            cell.source = ""
+            yield cell
+    else:
+        cell.source = f"#| classes: exported\n{source}"
+        yield cell
 
 
 def figure_html(figure: dict[str, Any], id: str) -> str:
@@ -229,6 +234,14 @@ def script(page: Path) -> Cell:
     )
 
 
+def parsed(source: str) -> list[ast.stmt]:
+    "Return the statements of a cell, none where it is not plain Python (a magic, say)."
+    try:
+        return ast.parse(source).body
+    except SyntaxError:
+        return []
+
+
 def of_code(cell: Cell, module: str | None) -> Iterator[Cell]:
     found = directives(cell.source)
     if "hide" in found or "default_exp" in found or "hide" in cell.metadata.get("tags", []):
@@ -238,6 +251,9 @@ def of_code(cell: Cell, module: str | None) -> Iterator[Cell]:
         yield from exported(cell, module)
         return
     cell.source = without_ours(cell.source)
+    if not cell.outputs and (body := parsed(cell.source)) and only_imports(body):
+        yield new_markdown_cell(details("Imports", fenced(cell.source)), metadata={"made": True})
+        return
     prose = ["".join(o.data["text/markdown"]) for o in cell.outputs if "text/markdown" in o.get("data", {})]
     cell.outputs = [o for o in cell.outputs if "text/markdown" not in o.get("data", {})]
     cell.outputs = [as_block(o) for o in cell.outputs]

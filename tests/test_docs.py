@@ -158,7 +158,7 @@ def test_every_exported_name_has_its_heading(path):
         for _, _, given in HEADING.findall(cell.source) if cell.cell_type == "markdown" else []:
             if given and ".api" in cell.source:
                 found.add(given)
-    assert {n.anchor for n in names().values() if n.module == module and "." not in n.short} == found
+    assert {n.anchor for n in names().values() if n.module == module} == found
 
 
 def test_the_link_to_the_source_leads_to_the_definition():
