@@ -43,12 +43,21 @@ async def history(
     min_confidence: _Share = None,
     max_confidence: _Share = None,
 ) -> Response[Page]:
+    _refuse_null(request)
     if label is not None and label not in service.schema.classes:
         expected = f"one of {', '.join(service.schema.classes)}"
         raise InvalidInput(f"label: expected {expected}", [Fault("", "label", expected, shown(label))])
     window = Window(microseconds(since), microseconds(until), label, model_version, min_confidence, max_confidence)
     page = await _page(service, window, limit, before)
     return _as_csv(service.schema, page) if accepts(request, "text/csv", "application/json") else Response(page)
+
+
+def _refuse_null(request: Request[Any, Any, Any]) -> None:
+    "Raise InvalidInput for a bound of `null`, which Litestar takes for one that is not there; a class may be called so."
+    names = ("since", "until", "min_confidence", "max_confidence")
+    if null := [name for name in names if request.query_params.get(name, "").lower() == "null"]:
+        faults = [Fault("", name, "a value, or no parameter of that name", '"null"') for name in null]
+        raise InvalidInput(f"{', '.join(null)}: expected a value, or no parameter of that name", faults)
 
 
 async def _page(service: Service, window: Window, limit: int, before: str | None) -> Page:

@@ -73,6 +73,7 @@ def test_history_filters_by_class_version_and_confidence(client, asked):
     label = rows[0]["prediction"]
     assert {r["prediction"] for r in history(client, label=label)["predictions"]} == {label}
     assert history(client, model_version="7")["predictions"] == []
+    assert history(client, model_version="null")["predictions"] == []
     middle = sorted(r["confidence"] for r in rows)[4]
     assert all(r["confidence"] >= middle for r in history(client, min_confidence=middle)["predictions"])
     assert all(r["confidence"] <= middle for r in history(client, max_confidence=middle)["predictions"])
@@ -95,6 +96,10 @@ def test_history_filters_by_time(client, asked):
         {"before": "x"},
         {"since": "yesterday"},
         {"min_confidence": 95},
+        {"label": "null"},
+        {"before": "null"},
+        {"since": "null"},
+        {"max_confidence": "Null"},
     ],
     ids=str,
 )
