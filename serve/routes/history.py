@@ -53,7 +53,7 @@ async def history(
 
 
 def _refuse_null(request: Request[Any, Any, Any]) -> None:
-    "Raise InvalidInput for a bound of `null`, which Litestar takes for one that is not there; a class may be called so."
+    "Raise InvalidInput for a bound of `null`, which Litestar takes for one that is not there."
     names = ("since", "until", "min_confidence", "max_confidence")
     if null := [name for name in names if request.query_params.get(name, "").lower() == "null"]:
         faults = [Fault("", name, "a value, or no parameter of that name", '"null"') for name in null]
