@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from iris_nb.schema import faults_of
+from iris_nb.examples import HOUSES
+from iris_nb.schema import Category, Schema, faults_of
 from iris_nb.table import SCHEMA
 from serve.app import create_app
 from serve.errors import InvalidInput
@@ -245,3 +246,118 @@ def test_a_label_keeps_to_the_grammar_of_predictions(client, body):
     answer = client.post("/predictions/x/label", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 400
     assert answer.json()["errors"]
+
+
+MIXED = BodyParser(HOUSES)
+#: JSON that a stranger may send for a field of any kind.
+TOKENS = [
+    *("null", "true", "false", "0", "1", "5", "5.0", "5.5", "-0", "1e1", "1e400", "10" * 30, "NaN", "Infinity"),
+    *('"TRUE"', '"true"', '"1"', '"5"', '""', '" "', '"gas"', '"Gas"', '"gas "', '"\\u0067as"', '"ｇas"', '"coal"'),
+    *('"other"', '"fair"', '"Old Town"', '"Old\xa0Town"', '"Harbour"', '"12\\" pipe"', '"back\\\\slash"', '"a\\tb"'),
+    *('"2026-02-28"', '"2026-02-30"', '"2026-2-28"', '"1849-12-31"', '"2050-12-31"', '"2051-01-01"', '"0000-01-01"'),
+    *('"2026-02-28T00:00:00Z"', '"2026-02-28\\n"', '"２０２６-02-28"', '"20260228"', "20260228", '"2026-W09-6"'),
+    *(
+        '"\\ud800"',
+        '"\\u0000"',
+        f'"{"x" * 100}"',
+        f'"{"x" * 101}"',
+        '"\u202egas"',
+        "[]",
+        "{}",
+        '["gas"]',
+        '{"a": "gas"}',
+    ),
+]
+house_values = {f.name: st.just(json.dumps(f.example)) | st.sampled_from(TOKENS) for f in HOUSES.features}
+whole_houses = st.fixed_dictionaries(house_values).map(lambda row: list(row.items()))
+one_odd_field = st.tuples(st.sampled_from(HOUSES.names), st.sampled_from(TOKENS))
+any_fields = st.lists(st.tuples(st.sampled_from([*HOUSES.names, "heat\\u0069ng", "colour"]), st.sampled_from(TOKENS)))
+GOOD_HOUSE = [(name, json.dumps(value)) for name, value in HOUSES.example.items()]
+
+
+def written(pairs: list[tuple[str, str]]) -> bytes:
+    return ("{" + ", ".join(f'"{name}": {value}' for name, value in pairs) + "}").encode()
+
+
+def house_faults(body: bytes, pairs: list[tuple[str, str]]) -> list[str]:
+    "The fields of a row that the schema refuses, those that stand twice among them."
+    names = [json.loads(f'"{name}"') for name, _ in pairs]
+    twice = {name for name in names if names.count(name) > 1}
+    row = {name: object() if name in twice else value for name, value in json.loads(body).items()}
+    return [fault.field for fault in faults_of(HOUSES, row)]
+
+
+def check_both_parsers(pairs: list[tuple[str, str]]) -> None:
+    "Compare both parsers with the schema, on a row that is given as names and JSON."
+    body = written(pairs)
+    batch = b'{"samples": [%b, %b]}' % (body, written(GOOD_HOUSE))
+    expected = house_faults(body, pairs)
+    found, errors = outcome(lambda: MIXED.row(body))
+    assert [e.field for e in errors] == expected
+    rows, errors = outcome(lambda: MIXED.batch(batch, 10))
+    assert [e.pointer for e in errors] == [f"/samples/0/{name}" for name in expected]
+    fast, fast_rows = MIXED.row_fast(body), MIXED.batch_fast(batch, 10)
+    if expected:
+        assert (fast, fast_rows) == (None, None)
+    else:
+        assert found == rows[0]
+        assert fast in (found, None)
+        assert fast_rows in (rows, None)
+        for row in (fast or found, *(fast_rows or [])):
+            assert all(f.accepts(value) for f, value in zip(HOUSES.features, row, strict=True))
+            assert not any(type(value) is int for value in row)
+        assert fast or b'\\"' in body, "a good row takes the slow way"
+
+
+def test_both_parsers_accept_of_each_field_what_the_schema_accepts():
+    for name, good in GOOD_HOUSE:
+        for token in TOKENS:
+            check_both_parsers([(n, token if n == name else value) for n, value in GOOD_HOUSE])
+            check_both_parsers([*GOOD_HOUSE, (name, token)])
+        check_both_parsers([(n, value) for n, value in GOOD_HOUSE if n != name])
+        check_both_parsers([*GOOD_HOUSE, (name, good)])
+
+
+@given(st.lists(one_odd_field) | whole_houses | any_fields)
+def test_both_parsers_accept_the_rows_of_any_kind_that_the_schema_accepts(pairs):
+    check_both_parsers(pairs)
+
+
+@given(st.binary(max_size=40))
+def test_no_bytes_inside_a_text_break_the_readers(inside):
+    body = written(GOOD_HOUSE).replace(b"North", inside)
+    fast, (found, errors) = MIXED.row_fast(body), outcome(lambda: MIXED.row(body))
+    assert bool(found) != bool(errors)
+    assert fast is None or fast == found
+
+
+def told(**values: object) -> dict[str, str]:
+    "What is said of a house with some values replaced, by field."
+    _, errors = outcome(lambda: MIXED.row(json.dumps({**HOUSES.example, **values}).encode()))
+    return {e.field: f"expected {e.expected}, got {e.got}" for e in errors}
+
+
+def test_a_fault_says_what_a_value_of_its_kind_looks_like():
+    assert told(rooms=5.5) == {"rooms": "expected a whole number from 1 to 30, got 5.5"}
+    assert told(heating="coal") == {"heating": 'expected one of gas, oil, heat pump, or null, got "coal"'}
+    assert told(condition=None) == {"condition": "expected one of poor, fair, good, got null"}
+    assert told(garden=1) == {"garden": "expected true or false, or null, got 1"}
+    assert told(garden="TRUE") == {"garden": 'expected true or false, or null, got "TRUE"'}
+    assert told(built="2026-02-30")["built"].endswith('a date from 1850-01-01 to 2050-12-31, got "2026-02-30"')
+    assert told(rent=float("nan"))["rent"].startswith("expected a number from 0 to 20000 €, or null")
+
+
+def test_a_long_list_of_known_values_is_cut():
+    streets = Category("street", tuple(f"street {i}" for i in range(900)), "Where it is.", "street 1")
+    parser = BodyParser(Schema("streets", "house", (streets,), "sold", ("yes", "no")))
+    _, errors = outcome(lambda: parser.row(b'{"street": "lane"}'))
+    assert errors[0].expected.startswith("one of street 0, street 1, ")
+    assert len(errors[0].expected) < 310
+
+
+def test_a_gap_may_be_null_or_left_out():
+    gaps = {**HOUSES.example, "garden": None, "rent": None}
+    left_out = {name: value for name, value in gaps.items() if value is not None}
+    for row in (gaps, left_out):
+        body = json.dumps(row).encode()
+        assert MIXED.row_fast(body) == MIXED.row(body) == (120, 4, "gas", "fair", "North", None, "1987-05-01", None)
