@@ -192,7 +192,8 @@ class LabelRequest(Struct, forbid_unknown_fields=True, frozen=True):
 
 def logged_prediction(schema: Schema, row: dict[str, Any]) -> LoggedPrediction:
     "Return a row of the audit log as it goes over the wire."
-    same = {name: row[name] for name in LoggedPrediction.__struct_fields__ if name in row and name != "decision"}
+    made = ("features", "timestamp", "prediction", "decision")  # a feature may be called features, too
+    same = {name: row[name] for name in LoggedPrediction.__struct_fields__ if name not in made}
     features = {f.name: f.from_log(row[f.name]) for f in schema.features}
     decision = row.get("decision") if schema.costs else UNSET
     return LoggedPrediction(

@@ -9,12 +9,13 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from iris_nb.examples import HOUSES
+from iris_nb.examples import HOUSES, IRIS
+from iris_nb.schema import Schema
 from iris_nb.table import SCHEMA
 from serve.app import create_app
 from serve.settings import Settings
 from tests.serve.live import Live
-from tests.serve.mixed import rows_of, write_champion
+from tests.serve.mixed import doubles_of, write_champion
 
 Client = TestClient[Litestar]
 
@@ -55,18 +56,26 @@ def row() -> dict[str, float]:
     return dict(SCHEMA.example)
 
 
-@pytest.fixture(scope="session")
-def house_bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    "A folder with a champion for houses; not to be changed."
-    folder = tmp_path_factory.mktemp("houses")
-    write_champion(folder, HOUSES, rows_of(HOUSES))
-    return folder
+@pytest.fixture
+def make_service(tmp_path: Path) -> Iterator[Callable[[Schema], Client]]:
+    "Starts services in this process about any table."
+    with ExitStack() as stack:
+
+        def make(schema: Schema) -> Client:
+            home = tmp_path / schema.name
+            write_champion(home / "bundles", schema, doubles_of(schema))
+            return stack.enter_context(TestClient(create_app(Settings(home=home, log_level="warning"), schema=schema)))
+
+        yield make
 
 
 @pytest.fixture
-def houses(tmp_path: Path, house_bundles: Path) -> Iterator[Client]:
+def houses(make_service: Callable[[Schema], Client]) -> Client:
     "A service about houses: every kind of feature, gaps and costs."
-    shutil.copytree(house_bundles, tmp_path / "houses" / "bundles")
-    settings = Settings(home=tmp_path / "houses", log_level="warning")
-    with TestClient(create_app(settings, schema=HOUSES)) as client:
-        yield client
+    return make_service(HOUSES)
+
+
+@pytest.fixture
+def irises(make_service: Callable[[Schema], Client]) -> Client:
+    "A service about plain numbers, without costs."
+    return make_service(IRIS)

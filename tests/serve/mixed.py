@@ -42,7 +42,7 @@ def write_champion(root: Path, schema: Schema, X: np.ndarray) -> None:
     point_champion(root, write_bundle(root, card, model, (X, P), (X, np.array(labels)), scores).name)
 
 
-def rows_of(schema: Schema, count: int = 40) -> np.ndarray:
+def doubles_of(schema: Schema, count: int = 40) -> np.ndarray:
     "Return random doubles for a schema, some of them gaps where a feature may be missing."
     random = np.random.default_rng(1)
     X = np.column_stack([f.draw(random, count) for f in schema.features])

@@ -9,6 +9,7 @@ import pytest
 
 from iris_nb.audit.log import AuditLog
 from iris_nb.audit.maintenance import verify
+from iris_nb.examples import HOUSES, IRIS
 from iris_nb.table import SCHEMA
 
 
@@ -215,3 +216,35 @@ def test_text_that_no_database_can_look_up_is_refused_before(client):
 @pytest.mark.parametrize("path", ["/metrics", "/predictions/history"])
 def test_an_accept_header_that_can_not_be_read_asks_for_nothing(client, path, quality):
     assert client.get(path, headers={"accept": f"text/csv;q={quality}"}).status_code == 200
+
+
+def test_the_history_gives_values_of_any_kind_as_they_were_sent(houses):
+    gaps = {**HOUSES.example, "heating": None, "garden": False, "rent": None, "district": "Harbour", "rooms": 3}
+    ids = houses.post("/predict/batch", json={"samples": [HOUSES.example, gaps]}).json()["prediction_ids"]
+    page = houses.get("/predictions/history").json()["predictions"]
+    assert [row["features"] for row in page] == [gaps, HOUSES.example]
+    assert houses.get(f"/predictions/{ids[1]}").json()["features"] == gaps
+
+
+def test_the_history_has_the_decision_where_costs_are_declared(houses, irises):
+    asked = houses.post("/predict", json=HOUSES.example).json()
+    (row,) = houses.get("/predictions/history").json()["predictions"]
+    assert [row["decision"]] == asked["decisions"]
+    irises.post("/predict", json=IRIS.example)
+    assert "decision" not in irises.get("/predictions/history").json()["predictions"][0]
+
+
+def test_a_table_of_the_history_has_texts_gaps_and_decisions_and_no_formula(houses):
+    sent = {**HOUSES.example, "district": "=1+1", "rent": None}
+    houses.post("/predict", json=sent)
+    (row,) = csv.DictReader(io.StringIO(houses.get("/predictions/history", headers={"accept": "text/csv"}).text))
+    assert (row["heating"], row["rent"], row["district"]) == ("gas", "", "'=1+1")
+    assert row["decision"] == "quickly"
+
+
+def test_the_history_of_another_table_is_filtered_by_its_classes(houses):
+    houses.post("/predict", json=HOUSES.example)
+    assert len(houses.get("/predictions/history?label=quickly").json()["predictions"]) == 1
+    refused = houses.get("/predictions/history?label=setosa")
+    assert refused.status_code == 400
+    assert refused.json()["errors"][0]["expected"] == "one of slowly, quickly"

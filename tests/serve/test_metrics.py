@@ -6,6 +6,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest
 
+from iris_nb.examples import HOUSES, IRIS
 from iris_nb.monitor.report import Estimate, Report, Verdict
 from iris_nb.monitor.watch import keep
 from iris_nb.table import SCHEMA
@@ -107,3 +108,13 @@ def test_a_quality_that_could_not_be_estimated_has_no_gauge(tmp_path: Path):
     told = generate_latest(registry).decode()
     assert "iris_watch_rows 300.0" in told
     assert "iris_accuracy_expected" not in told
+
+
+def test_decisions_are_counted_where_costs_are_declared(houses):
+    houses.post("/predict/batch", json={"samples": [HOUSES.example] * 3})
+    assert 'iris_decisions_total{label="quickly"} 3.0' in houses.get("/metrics").text
+
+
+def test_there_is_no_count_of_decisions_without_costs(irises):
+    irises.post("/predict", json=IRIS.example)
+    assert "iris_decisions" not in irises.get("/metrics").text

@@ -157,3 +157,12 @@ def test_the_document_says_what_the_parsers_accept(openapi):
         assert told["required"]
     told = {p["name"]: p["schema"]["type"] for p in openapi["paths"]["/predict/batch"]["post"]["parameters"]}
     assert told == {"alpha": "number", "partial": "boolean"}
+
+
+def test_the_document_of_another_table_is_about_it(houses):
+    found = houses.get("/openapi.json")
+    references = set(re.findall(r'"#/components/schemas/([^"]+)"', found.text))
+    assert references <= set(found.json()["components"]["schemas"])
+    assert "House" in references
+    parameters = found.json()["paths"]["/predictions/history"]["get"]["parameters"]
+    assert {"slowly", "quickly"} in [set(p["schema"].get("enum", [])) for p in parameters]

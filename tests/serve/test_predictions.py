@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -12,7 +13,9 @@ from litestar.testing import TestClient
 
 from iris_nb.audit.log import AuditLog
 from iris_nb.bundle import champion
+from iris_nb.examples import HOUSES, IRIS
 from iris_nb.predict.predictor import Predictor
+from iris_nb.schema import Category, Date, Number, Schema, YesNo
 from iris_nb.table import SCHEMA
 from serve.app import create_app
 from serve.settings import Settings
@@ -157,3 +160,79 @@ def test_a_trained_model_gives_the_same_answers_everywhere(trained_home, tmp_pat
         P = np.asarray(found)
         assert np.abs(P - from_notebook).max() < 1e-6, where
         assert (P.argmax(axis=1) == from_notebook.argmax(axis=1)).all(), where
+
+
+def test_an_answer_has_a_decision_for_each_row_where_costs_are_declared(houses):
+    fewer = {name: value for name, value in HOUSES.example.items() if name not in ("heating", "garden", "rent")}
+    found = houses.post("/predict/batch", json={"samples": [HOUSES.example, fewer]}).json()
+    cheapest = ["quickly" if quickly > 1 / 6 else "slowly" for _, quickly in found["probabilities"]]
+    assert found["decisions"] == cheapest == ["quickly", "slowly"]
+
+
+def test_an_answer_has_no_decisions_without_costs(irises):
+    assert "decisions" not in irises.post("/predict", json=IRIS.example).json()
+
+
+def test_decisions_and_sets_are_those_of_the_rows_that_were_good(houses):
+    samples = [{**HOUSES.example, "heating": "coal"}, HOUSES.example]
+    found = houses.post("/predict/batch?partial=true&alpha=0.2", json={"samples": samples}).json()
+    assert [bad["index"] for bad in found["rejected"]] == [0]
+    assert len(found["decisions"]) == len(found["prediction_sets"]) == 1
+
+
+HOSTILE_HOUSES = {
+    "an unknown category": {"heating": "coal"},
+    "a list for a category": {"heating": ["gas"]},
+    "a look-alike": {"heating": "ｇas"},
+    "blanks at an end": {"district": "Harbour "},
+    "a control character": {"district": "a\0b"},
+    "a very long name": {"district": "x" * 10_000},
+    "no day of the calendar": {"built": "2026-02-30"},
+    "a timestamp": {"built": "2026-02-28T00:00:00Z"},
+    "a date as a number": {"built": 20260228},
+    "a fraction of a room": {"rooms": 5.5},
+    "a boolean as a number": {"garden": 1},
+    "a boolean as text": {"garden": "true"},
+    "a gap where none may be": {"condition": None},
+}
+
+
+@pytest.mark.parametrize("odd", HOSTILE_HOUSES.values(), ids=HOSTILE_HOUSES)
+def test_a_value_of_another_kind_is_a_400_that_names_the_field(houses, odd):
+    (field,) = odd
+    answer = houses.post("/predict", json={**HOUSES.example, **odd})
+    assert answer.status_code == 400
+    assert [e["pointer"] for e in answer.json()["errors"]] == [f"/{field}"]
+
+
+ALL_KINDS = (
+    Number("{}", "", 0, 9, "A number.", 1),
+    Number("{}", "", 0, 9, "A count.", 1, whole=True, missing=True),
+    YesNo("{}", "A yes.", True),
+    Category("{}", ("select", "drop table"), "A word.", "select"),
+    Category("{}", ("a", "b"), "A word.", "a", other=True, missing=True),
+    Date("{}", "2000-01-01", "2030-01-01", "A day.", "2020-02-29"),
+)
+#: Words of Python, SQL, msgspec and the wire that are safe as names of features.
+NAMES = ("class", "None", "self", "select", "from", "order", "group", "table", "user", "index", "count", "samples")
+NAMES += ("features", "rowid", "row", "é", "errors", "key", "default", "null")
+
+
+@pytest.mark.parametrize("turn", range(len(ALL_KINDS)))
+def test_a_feature_of_any_kind_may_be_called_like_a_word_of_python_or_sql(make_service, turn):
+    features = [replace(ALL_KINDS[(i + turn) % len(ALL_KINDS)], name=name) for i, name in enumerate(NAMES)]
+    schema = Schema("words", "word", tuple(features), "where", ("null", "True"), costs=((0, 1), (2, 0)))
+    client = make_service(schema)
+    (id,) = client.post("/predict", json=schema.example).json()["prediction_ids"]
+    assert client.post(f"/predictions/{id}/label", json={"label": "null"}).status_code == 200
+    found = client.get(f"/predictions/{id}").json()
+    assert found["features"] == schema.example
+    assert found["true_label"] == "null"
+    assert all(name in client.get("/openapi.json").text for name in schema.names)
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+@pytest.mark.parametrize("name", ["id", "time", "label", "model_version", "decision", "true"])
+def test_a_name_that_the_log_has_already_is_refused_for_every_kind(kind, name):
+    with pytest.raises(ValueError, match="a column"):
+        Schema("words", "word", (replace(kind, name=name),), "target", ("a", "b"))
