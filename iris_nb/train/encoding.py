@@ -102,8 +102,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         blocks = [quantities] if self.names_ else []
         if self.gappy_.size:
             blocks.append(np.isnan(quantities[:, self.gappy_]).astype(np.float64))
-        if self.fill and self.names_ and any(f.missing for f in self.features):
-            blocks[0] = np.where(np.isnan(quantities), self.medians_, quantities)
+        if self.names_ and not np.isnan(self.fillings_).all():
+            blocks[0] = np.where(np.isnan(quantities), self.fillings_, quantities)
         if self.tables_:
             found, last = X[:, self.looked_up_], np.array([len(table) - 1.0 for table in self.tables_])
             places = np.where(np.isnan(found), last, found).astype(np.int64)
@@ -122,6 +122,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _quantities(self, X: Any) -> Any:
         "Return the columns that are no tables: first those that are taken as they are, then the parts of dates."
+        if self.plain_.size == len(self.features):
+            return X
         blocks = [X[:, self.plain_]] if self.plain_.size else []
         for j in self.dates_:
             parts = _date_parts(X[:, [j]])
@@ -130,15 +132,18 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _learn(self, X: NDArray[np.float64], y: NDArray[np.int64] | None) -> NDArray[np.float64] | None:
         self.looked_up_, self.plain_, self.dates_ = _columns(self.features, self.categories)
-        parted = [(self.features[j], part) for j in self.dates_ for part in self.features[j].parts]
-        self.names_ = [self.features[j].name for j in self.plain_] + [f"{f.name} {part}" for f, part in parted]
-        missing = np.isnan(self._quantities(X)) if self.names_ else np.zeros((len(X), 0), dtype=bool)
-        first = [part == f.parts[0] for f, part in parted]  # a date has one gap, not one for each part
-        may_mark = self.fill & np.array([True] * len(self.plain_) + first, dtype=bool)
-        self.gappy_ = np.flatnonzero(missing.any(axis=0) & ~missing.all(axis=0) & may_mark)
+        made = [(self.features[j], "") for j in self.plain_]
+        made += [(self.features[j], part) for j in self.dates_ for part in self.features[j].parts]
+        self.names_ = [f"{f.name} {part}".rstrip() for f, part in made]
+        quantities = self._quantities(X) if self.names_ else np.zeros((len(X), 0))
+        missing = np.isnan(quantities)
+        is_filled = np.array([self.fill and f.missing for f, _ in made], dtype=bool)
+        is_first = np.array([part in ("", *f.parts[:1]) for f, part in made], dtype=bool)  # one gap for a whole date
+        self.gappy_ = np.flatnonzero(missing.any(axis=0) & ~missing.all(axis=0) & is_filled & is_first)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # a column without any value
-            self.medians_ = np.nan_to_num(np.nanmedian(self._quantities(X), axis=0)) if self.names_ else None
+            medians = np.nan_to_num(np.nanmedian(quantities, axis=0))
+        self.fillings_ = np.where(is_filled | missing.all(axis=0), medians, np.nan)
         chosen = [self.features[j] for j in self.looked_up_]
         if self.categories == "one_hot" or not chosen or y is None:
             self.tables_ = [_one_hot(f) for f in chosen]
@@ -165,7 +170,7 @@ def encoder_for(
 ) -> TableEncoder | None:
     "Return the encoder of a table; None where a row is what the model sees."
     looked_up, _, dates = _columns(features, categories)
-    needs_fill = fill and any(f.missing for f in features)
+    needs_fill = any(f.missing for f in features)
     return TableEncoder(features, categories, fill) if looked_up.size or dates.size or needs_fill else None
 
 
