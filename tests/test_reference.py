@@ -62,7 +62,7 @@ def test_what_a_function_itself_raises_is_listed_with_its_words():
 
 
 def test_fields_are_listed_without_private_ones():
-    assert fields(BOX, COMMENTS).splitlines()[2:] == ["| <code>size</code> | `int` | `3` | litres |"]
+    assert fields(BOX, COMMENTS).splitlines()[2:] == ["| <code>size</code> | `int` | <code>3</code> | litres |"]
 
 
 def test_the_folded_code_has_no_docstring_a_second_time():
