@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 
+from docs.made import write_for_programs, write_made
 from docs.names import NBS, ROOT, notebooks, settings
 from docs.pages import FOLDERS, page_of
 from docs.search import add_names
@@ -33,6 +34,7 @@ def write_pages(to: Path) -> None:
         nbformat.write(page_of(path), target)
     for name in FOLDERS:
         shutil.copytree(NBS / name, to / name)
+    write_made(to)
     shutil.copy(NBS / "404.qmd", to / "404.qmd")
     shutil.copy(plotly_js(), to / "site" / "plotly.min.js")
     shutil.copy(ROOT / "_quarto.yml", to / "_quarto.yml")
@@ -113,6 +115,7 @@ def main() -> int:
     if status := render(program):
         return status
     add_names(PROC / SITE.name)
+    write_for_programs(PROC / SITE.name)
     shutil.rmtree(SITE, ignore_errors=True)
     shutil.move(PROC / SITE.name, SITE)
     print(f"The site is in {SITE.name}/; {SITE.name}/index.html is its first page.")

@@ -15,7 +15,8 @@ from pathlib import Path
 from posixpath import normpath
 from urllib.parse import unquote, urlsplit
 
-from docs.names import ROOT, Name, html_name, names, notebooks, pages_of_modules
+from docs.made import MADE
+from docs.names import NBS, ROOT, Name, html_name, names, notebooks, pages_of_modules
 
 SITE = ROOT / "_docs"
 ELSEWHERE = re.compile(r"^(https?:)?//", re.I)
@@ -75,7 +76,8 @@ def check(site: Path, expected: list[str] | None = None, public: list[Name] | No
     pages = {
         p.relative_to(site).as_posix(): read(p) for p in sorted(site.rglob("*.html")) if "site_libs" not in p.parts
     }
-    wanted = expected if expected is not None else [html_name(p.relative_to(ROOT / "nbs")) for p in notebooks()]
+    built = [html_name(p.relative_to(NBS)) for p in notebooks()] + [name.replace(".qmd", ".html") for name in MADE]
+    wanted = expected if expected is not None else built
     named = public if public is not None else [n for n in names().values() if n.module in pages_of_modules()]
     faults = [f"{page}: there is no such page" for page in wanted if page not in pages]
     for where, page in pages.items():

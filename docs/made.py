@@ -1,6 +1,7 @@
-"""Pages that no notebook has: every name from A to Z, the gallery, the changelog; and the site for programs, as Markdown.
+"""Pages that no notebook has (every name from A to Z, the gallery, the changelog), and the site for programs.
 
-Each page is Markdown with front matter, for Quarto. `llms.txt` lists all pages by their sections, each with its promise.
+Each page is Markdown with front matter, for Quarto. `llms.txt` lists the notebooks' pages by their sections, with what
+each promises; its addresses lead to the pages as Markdown.
 """
 
 import json
@@ -10,19 +11,25 @@ from os.path import relpath
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import yaml
 
 from docs.names import NBS, ROOT, Name, html_name, names, notebooks, pages_of_modules, repository, settings
-from docs.pages import LINK, PLOTLY, page_of, title_of
+from docs.pages import LINK, PLOTLY, figure_html, headline_of, page_of, read_notebook, title_of
 
 #: What most users need, in the order in which they need it.
 NEEDED = {
-    "Load and check": ["reader.read_table", "schema.Schema", "kinds.Number", "kinds.Choice", "table.load_rows"],
-    "Train": ["train.data.load_data", "train.candidates.candidates", "train.evaluate.cross_validate"],
-    "Serve": ["bundle.load_bundle", "bundle.write_bundle", "predict.predictor.Predictor", "client.Client"],
-    "Look back": ["audit.log.AuditLog", "audit.history.History", "audit.maintenance.verify"],
-    "Watch": ["monitor.drift.detect_drift", "monitor.assess.assess", "monitor.report.Report"],
+    "Declare and load a table": [
+        "kinds.Number",
+        "kinds.Category",
+        "schema.Schema",
+        "table.load_rows",
+        "train.data.load",
+    ],
+    "Train and choose": ["train.candidates.candidates_for", "train.evaluate.cross_validate", "train.gate.judge"],
+    "Keep and use a model": ["bundle.write_bundle", "predict.predictor.Predictor", "predict.batch.score"],
+    "Ask the service": ["client.Client", "client.send_label"],
+    "Read and keep the log": ["audit.log.AuditLog", "audit.history.History", "audit.maintenance.verify"],
+    "Watch": ["monitor.drift.detect_drift", "monitor.assess.assess", "monitor.report.Report", "monitor.watch.watch"],
 }
 
 
@@ -74,28 +81,43 @@ def changelog_page() -> str:
 
 
 def gallery_page() -> str:
-    "Return the page of all pictures, each with its headline, leading to the page that draws it."
-    text = [front("Gallery", "Every picture that this project draws, each with the page that makes it.")]
+    "Return the page of pictures: of each page its first, and links to its others."
+    text = [front("Gallery", "The pictures that this project draws, each with the page that makes it.")]
+    text.append(raw('<script src="site/plotly.min.js"></script>'))
+    for image, alt, page in SCREENS:
+        text.append(f"## {alt}\n\n[![]({image}){{fig-alt={json.dumps(alt)}}}]({page})\n")
     for path in notebooks():
-        nb, here = nbformat.read(path, 4), html_name(path.relative_to(NBS))
-        found = list(headlines(nb))
-        if found:
-            text.append(f"## {title_of(nb)[0]}\n")
-            text += [f"- [{headline}]({here}#{anchor})" for headline, anchor in found]
+        nb, here = read_notebook(path), html_name(path.relative_to(NBS))
+        if found := list(figures(nb)):
+            (first, id), *others = found
+            text.append(f"## [{title_of(nb)[0]}]({here}#{id})\n\n{raw(figure_html(first, id))}\n")
+            text += [f"- [{headline_of(figure)}]({here}#{anchor})" for figure, anchor in others]
             text.append("")
     return "\n".join(text)
 
 
-def headlines(nb: Any) -> Iterator[tuple[str, str]]:
-    "Yield the headline and the anchor of each figure of a notebook."
+def raw(html: str) -> str:
+    return f"```{{=html}}\n{html}\n```\n"
+
+
+def figures(nb: Any) -> Iterator[tuple[dict[str, Any], str]]:
+    "Yield each figure of a notebook with its anchor."
     for cell in nb.cells:
         for i, output in enumerate(cell.get("outputs", [])):
-            if figure := output.get("data", {}).get(PLOTLY):
-                layout = figure.get("layout", {})
-                title = str(layout.get("meta") or layout.get("title", {}).get("text", "Figure"))
-                yield title.replace("<br>", " "), f"figure-{cell.id}-{i}"
+            if (figure := output.get("data", {}).get(PLOTLY)) and figure.get("data"):
+                yield figure, f"figure-{cell.id}-{i}"
 
 
+#: Pictures of programs: file, what is seen, and the page that tells of it.
+SCREENS = [
+    (
+        "images/dashboard.png",
+        "The dashboard: four lights, then traffic and drift",
+        "guides/read_the_dashboard.html",
+    ),
+    ("images/mlflow.png", "A training in MLflow: its evidence beside its figures", "guides/retrain.html"),
+    ("images/way.svg", "The way of the data, from a notebook to a logged prediction", "guides/design.html"),
+]
 MADE = {"names.qmd": names_page, "gallery.qmd": gallery_page, "changelog.qmd": changelog_page}
 
 
@@ -110,7 +132,7 @@ def write_made(to: Path) -> None:
 
 def as_markdown(path: Path) -> str:
     "Return a notebook's page as Markdown that a program or a terminal can read: prose, code and what the code gave."
-    nb = nbformat.read(path, 4)
+    nb = read_notebook(path)
     title, promise = title_of(nb)
     text = [f"# {title}", *([f"> {promise}"] if promise else [])]
     for cell in page_of(path).cells[1:]:
@@ -175,7 +197,7 @@ def llms_txt() -> str:
         if section != before:
             text += ["", f"## {section}", ""]
             before = section
-        title, promise = title_of(nbformat.read(NBS / href, 4))
+        title, promise = title_of(read_notebook(NBS / href))
         address = f"{about['doc_host']}{about['doc_baseurl']}/{on_markdown(href)}"
         text.append(f"- [{title}]({address}): {promise}")
     return "\n".join(text) + "\n"

@@ -30,6 +30,7 @@ from nbformat.v4 import new_markdown_cell, new_raw_cell
 from docs.names import (
     DIRECTIVE,
     NBS,
+    ROOT,
     definitions,
     directives,
     html_name,
@@ -40,6 +41,7 @@ from docs.names import (
 )
 from docs.reference import block, details, fenced, folded
 
+EXECUTED = ROOT / "_proc.executed"  # copies of the pipeline's notebooks with their outputs; see docs/executed.py
 FOLDERS = ("images", "site")  # what the site has besides pages
 OURS = {"default_exp", "export", "exports", "hide", "slow"}  # nbdev's; all others are Quarto's
 TITLE = re.compile(r"\A# (?P<title>.+)\n+> (?P<promise>.+(?:\n> .+)*)(?P<rest>[\s\S]*)\Z")
@@ -182,14 +184,20 @@ def exported(cell: Cell, module: str) -> Iterator[Cell]:
         yield cell
 
 
+def headline_of(figure: dict[str, Any]) -> str:
+    "Return what a figure says, as one line."
+    layout = figure.get("layout", {})
+    return str(layout.get("meta") or layout.get("title", {}).get("text", "Figure")).replace("<br>", " ")
+
+
 def figure_html(figure: dict[str, Any], id: str) -> str:
     """A figure that the page's plotly.js draws, with its headline as text.
 
     Text is wrapped to the screen, read aloud and found by search; the title in a picture is none of that.
     """
     layout = {**figure.get("layout", {})}
-    title = layout.pop("title", None) or {}
-    headline = html.escape(str(layout.get("meta") or title.get("text", "Figure").replace("<br>", " ")))
+    layout.pop("title", None)
+    headline = html.escape(headline_of(figure))
     layout["margin"] = {**layout.get("margin", {}), "t": 36 if layout.get("showlegend") else 12}
     parts = [json.dumps(part).replace("</", "<\\/") for part in (figure.get("data", []), layout)]
     call = f'Plotly.newPlot("{id}", {", ".join(parts)}, {{"responsive": true, "displayModeBar": false}})'
@@ -268,9 +276,15 @@ def module_of(nb: Any) -> str | None:
     return next((module for module in found if module), None)
 
 
+def read_notebook(path: Path) -> Any:
+    "Return a notebook as it is shown: the copy that `make docs` ran of one that is stored without outputs."
+    ran = EXECUTED / path.relative_to(NBS)
+    return nbformat.read(ran if ran.is_file() else path, 4)
+
+
 def page_of(path: Path) -> Any:
     "The page that a notebook becomes."
-    nb, page = nbformat.read(path, 4), path.relative_to(NBS)
+    nb, page = read_notebook(path), path.relative_to(NBS)
     module, (title, promise) = module_of(nb), title_of(nb)
     cells, titled = [front_matter(title, promise, page)], False
     if any(PLOTLY in o.get("data", {}) for c in nb.cells for o in c.get("outputs", [])):

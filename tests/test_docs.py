@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from docs import build
+from docs.made import MADE
 from docs.names import DIRECTIVE, NBS, ROOT, directives, html_name, modules, names, notebooks, pages_of_modules
 from docs.pages import FOLDERS, LINK, OURS, apart_from, figure_html, module_of, outside_code, page_of, slug, title_of
 
@@ -243,7 +244,7 @@ def hrefs(contents: list) -> Iterator[str]:
 
 def test_every_notebook_is_in_the_sidebar_once(site):
     listed = sorted(hrefs(site["website"]["sidebar"]["contents"]))
-    assert listed == sorted(p.relative_to(NBS).as_posix() for p in NOTEBOOKS)
+    assert listed == sorted([*(p.relative_to(NBS).as_posix() for p in NOTEBOOKS), *MADE])
 
 
 def test_the_sidebar_is_the_architecture(site):
