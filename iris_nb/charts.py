@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from .schema import Kind, Number, Schema, Value
 
@@ -137,21 +137,64 @@ def response_time(
     return fig.update_layout(showlegend=True)
 
 # %% ../nbs/api/04_charts.ipynb #ba182d97
+_MOST_BARS = 12  # of a category; what is left over shares one
+_SAMPLES = ("training", QUIET), ("now", PALETTE[1])
+
+
+def _level_shares(
+    samples: Sequence[NDArray[np.float64]], feature: Kind
+) -> tuple[list[str], list[NDArray[np.float64]]]:  # names; for each sample their shares
+    "Return the shares of the levels of a category, gaps last, in some samples."
+    names = [*feature.levels, "missing"]
+    places = [np.where(np.isnan(x), len(names) - 1, x).astype(int) for x in samples]
+    shares = [np.bincount(place, minlength=len(names)) / max(len(place), 1) for place in places]
+    if not feature.missing and not any(share[-1] for share in shares):
+        names, shares = names[:-1], [share[:-1] for share in shares]
+    if len(names) > _MOST_BARS + 1:
+        order = np.argsort(-np.maximum(*shares), kind="stable")
+        kept, rest = np.sort(order[:_MOST_BARS]), order[_MOST_BARS:]
+        names = [*(names[i] for i in kept), f"{len(rest)} others"]
+        shares = [np.append(share[kept], share[rest].sum()) for share in shares]
+    return names, shares
+
+
+def _bars_then_and_now(samples: Sequence[NDArray[np.float64]], feature: Kind, finding: str) -> go.Figure:
+    "Draw the shares of the levels of a category, training against now."
+    names, both = _level_shares(samples, feature)
+    fig = figure(finding, f"share of rows by {plain(feature.label)}").update_xaxes(tickformat=".0%", rangemode="tozero")
+    for (name, colour), share in zip(_SAMPLES, both, strict=True):
+        fig.add_bar(x=share, y=list(map(plain, names)), name=name, orientation="h", marker_color=colour)
+    fig.update_yaxes(autorange="reversed", showgrid=False, type="category")
+    return fig.update_layout(showlegend=True, bargap=0.25, height=130 + 36 * len(names))
+
+
+def _bin_edges(values: NDArray[np.float64], feature: Kind) -> NDArray[np.float64]:
+    "Return the edges between the bins of a histogram; between whole numbers where there are few of them."
+    if feature.is_whole and len(values) and np.ptp(values) < 40:
+        return np.arange(values.min() - 0.5, values.max() + 1)
+    return np.histogram_bin_edges(values, 24)
+
+
 def then_and_now(
-    reference: ArrayLike,  # the training sample
+    reference: ArrayLike,  # the training sample, NaN for a gap
     window: ArrayLike,  # what came in lately
     feature: Kind,
     finding: str,  # the verdict on it
 ) -> go.Figure:
-    "Draw one feature in the training sample and in the window."
+    "Draw one feature in the training sample and in the window: bars for a category, a histogram for a quantity."
     samples = np.asarray(reference, dtype=float), np.asarray(window, dtype=float)
-    edges = np.histogram_bin_edges(np.concatenate(samples), 24)
-    fig = figure(finding, feature.label, "share of rows").update_yaxes(tickformat=".0%", rangemode="tozero")
-    now = {"color": PALETTE[1], "width": 3, "shape": "hvh"}
-    then = {"color": QUIET, "width": 1, "shape": "hvh"}
-    for values, name, line, fill in zip(samples, ("training", "now"), (then, now), ("tozeroy", "none"), strict=True):
-        share = np.histogram(values, edges)[0] / max(len(values), 1)
-        fig.add_scatter(x=(edges[:-1] + edges[1:]) / 2, y=share, name=name, mode="lines", line=line, fill=fill)
+    if feature.is_discrete:
+        return _bars_then_and_now(samples, feature, finding)
+    gaps = [np.isnan(x).mean() if len(x) else 0.0 for x in samples]
+    finding += f" Missing: {gaps[1]:.0%}, in training {gaps[0]:.0%}." if feature.missing else ""
+    edges = _bin_edges(np.concatenate([x[~np.isnan(x)] for x in samples]), feature)
+    middles = (edges[:-1] + edges[1:]) / 2
+    fig = figure(finding, plain(feature.label), "share of rows").update_yaxes(tickformat=".0%", rangemode="tozero")
+    for (name, colour), values, width, fill in zip(_SAMPLES, samples, (1, 3), ("tozeroy", "none"), strict=True):
+        share = np.histogram(values[~np.isnan(values)], edges)[0] / max(len(values), 1)
+        x = pd.to_datetime(middles.round(), unit="D") if feature.is_text else middles
+        line = {"color": colour, "width": width, "shape": "hvh"}
+        fig.add_scatter(x=x, y=share, name=name, mode="lines", line=line, fill=fill)
     return fig.update_layout(showlegend=True, height=260)
 
 # %% ../nbs/api/04_charts.ipynb #3cd0596a

@@ -3,9 +3,12 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from iris_nb import charts
+from iris_nb.examples import HOUSES
+from iris_nb.schema import Category
 
 STYLE = Path(__file__).parents[1] / "nbs/dashboard/theme/voila/templates/iris_nb/static/page.css"
 COLOURS = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", STYLE.read_text()))
@@ -64,3 +67,39 @@ def test_marks_in_charts_can_be_seen_and_white_text_on_them_be_read(colour):
 def test_text_in_charts_can_be_read():
     assert contrast(charts.TEMPLATE.layout.font.color, "#ffffff") >= 4.5
     assert contrast(charts.QUIET, "#ffffff") >= 4.5
+
+
+def test_a_category_is_drawn_as_bars_of_its_levels_with_its_gaps():
+    reference, window = np.array([0.0, 0, 1, 2]), np.array([2.0, 2, np.nan, 1])
+    fig = charts.then_and_now(reference, window, HOUSES.features[2], "More heat pumps")
+    assert [bar.name for bar in fig.data] == ["training", "now"]
+    assert list(fig.data[0].y) == ["gas", "oil", "heat pump", "missing"]
+    assert list(fig.data[0].x) == [0.5, 0.25, 0.25, 0]
+    assert list(fig.data[1].x) == [0, 0.25, 0.5, 0.25]
+
+
+def test_a_category_of_many_values_is_drawn_with_the_most_frequent_ones():
+    feature = Category("code", tuple(f"<i>{i}</i>" for i in range(300)), "A code.", "<i>1</i>")
+    codes = np.repeat(np.arange(300.0), np.arange(300) % 7 + 1)
+    fig = charts.then_and_now(codes, codes[::2], feature, "Codes")
+    assert len(fig.data[0].y) == 13
+    assert fig.data[0].y[-1] == "288 others"
+    assert sum(fig.data[0].x) == pytest.approx(1)
+    assert "<i>" not in "".join(fig.data[0].y)
+
+
+def test_a_date_has_an_axis_of_dates():
+    days = np.arange(0.0, 4000, 10)
+    fig = charts.then_and_now(days, days[:50], HOUSES.features[6], "Older")
+    assert str(fig.data[0].x[0]).startswith("1970")
+
+
+def test_the_share_of_gaps_of_a_quantity_stands_in_its_title():
+    fig = charts.then_and_now(np.array([1.0, 2, 3, np.nan]), np.array([1.0, np.nan]), HOUSES.features[7], "Rents.")
+    assert "Missing: 50%, in training 25%." in fig.layout.meta
+
+
+def test_a_window_without_any_value_can_be_drawn():
+    gone = np.full(5, np.nan)
+    for feature in HOUSES.features:
+        assert charts.then_and_now(gone, gone, feature, "Nothing").data

@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from iris_nb import charts
 from iris_nb.bundle import Card, read_bundle, write_bundle
 from iris_nb.dashboard.page import view_of
-from iris_nb.dashboard.widgets import Selection, chart, sliders
+from iris_nb.dashboard.widgets import Selection, chart, controls
 from iris_nb.predict.batch import score
 from iris_nb.predict.predictor import Predictor
 from iris_nb.schema import Schema
@@ -74,7 +74,7 @@ def test_controls_and_addresses_of_the_dashboard_keep_a_name(feature, one, other
     view = view_of("?" + urlencode({"label": one}))
     assert view.label == one
     assert Selection(view, schema).label.value == one
-    assert not any(slider.description_allow_html for slider in sliders(schema, schema.example).values())
+    assert not any(c.widget.description_allow_html for c in controls(schema, schema.example).values())
 
 
 @settings(max_examples=60)

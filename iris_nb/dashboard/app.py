@@ -23,7 +23,7 @@ from . import prediction, traffic
 from .page import View, note, page_state
 from .snapshot import Reading, Snapshot, row_of, take_snapshot
 from iris_nb.dashboard.widgets import (
-    Panel, Selection, figures, fill_safely, first_picture, or_message, sliders, update_options, warm_up,
+    Panel, Selection, controls, figures, fill_safely, first_picture, or_message, update_options, warm_up,
 )
 from ..predict.predictor import Predictor, load_champion
 from ..schema import Schema
@@ -85,21 +85,27 @@ class WhatIf:
     "A part of the page: the champion's answer to a row that the reader makes up."
 
     def __init__(self, source: Source) -> None:
-        self.source, self.panel = source, Panel("try", "What if")
-        self.sliders = sliders(source.schema, source.schema.example)
-        self.knobs = widgets.VBox(list(self.sliders.values())).add_class("sliders")
-        for slider in self.sliders.values():
-            slider.observe(self.ask, "value")
+        self.source, self.panel, self.is_moving = source, Panel("try", "What if"), False
+        self.controls = controls(source.schema, source.schema.example)
+        self.knobs = widgets.VBox([control.box for control in self.controls.values()]).add_class("sliders")
+        for control in self.controls.values():
+            control.on_change(self.ask)
 
     def ask(self, change: object = None) -> None:
-        "Show the answer to the row that the sliders make."
-        row = {name: slider.value for name, slider in self.sliders.items()}
-        fill_safely(self.panel, lambda: [self.knobs, *traffic.what_if(self.source.predictor(), row)])
+        "Show the answer to the row that the controls make."
+        if self.is_moving:
+            return
+        row = {name: control.value for name, control in self.controls.items()}
+        schema, predictor = self.source.schema, self.source.predictor()
+        fill_safely(self.panel, lambda: [self.knobs, *traffic.what_if(predictor, row, schema)])
 
     def set(self, row: dict[str, Any]) -> None:
-        "Move the sliders to a row."
-        for name, slider in self.sliders.items():
-            slider.value = row[name]
+        "Move the controls to a row of the log, and ask once."
+        self.is_moving = True
+        for control in self.controls.values():
+            control.value = control.feature.from_log(row[control.feature.name])
+        self.is_moving = False
+        self.ask()
 
 # %% ../../nbs/api/dashboard/08_app.ipynb #248bf85f
 class History:
@@ -253,6 +259,6 @@ def early_picture(source: Source, view: View) -> tuple[str, Snapshot | None]:
         return "", None
     shown = or_message(seen.parts["traffic"])
     seen.parts["traffic"] = lambda: shown  # made once
-    asked = [] if figures(shown) else traffic.what_if(source.predictor(), source.schema.example)
+    asked = [] if figures(shown) else traffic.what_if(source.predictor(), source.schema.example, source.schema)
     top = f"<h1>{source.heading}</h1>{seen.lead}{seen.lights}"
     return first_picture(top, {"Traffic": shown, "What if": asked}), seen

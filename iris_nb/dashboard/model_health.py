@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from .. import charts
-from ..audit.sample import WindowSample
+from ..audit.sample import WindowSample, encode_frame
 from .page import Piece, esc, listing, note, widen_time_axis
 from ..monitor import drift, quality
 from ..monitor.assess import calibrator_of, has_drifted, reference_in
@@ -30,11 +30,14 @@ def _sentences(verdicts: Sequence[Verdict]) -> str:
 # %% ../../nbs/api/dashboard/04_model_health.ipynb #faaf2ced
 def _distances_table(verdicts: Sequence[Verdict]) -> str:
     "Return the distances behind the verdicts as a table."
-    header = ["feature", "KS", "alarm above", "Wasserstein (sd)", "Jensen-Shannon", "PSI", "corrected p"]
-    books = ("wasserstein", "js", "psi")
-    rows = [[v.name.replace("_", " "), v.statistic, v.threshold, *(v.distances[name] for name in books), v.p_value]
-            for v in verdicts if v.distances]
-    return listing("Distances from the training sample", header, rows) if rows else ""
+    judged = [v for v in verdicts if v.distances]
+    statistic = "KS" if all("ks" in (v.distances or {}) for v in judged) else "KS or chi-squared"
+    header = ["feature", statistic, "alarm above", "Wasserstein (sd)", "Jensen-Shannon", "PSI", "corrected p"]
+    def line(v: Verdict) -> list[object]:
+        books = ((v.distances or {}).get(name, "") for name in ("wasserstein", "js", "psi"))
+        return [v.name.replace("_", " "), v.statistic, v.threshold, *books, v.p_value]
+
+    return listing("Distances from the training sample", header, [line(v) for v in judged]) if judged else ""
 
 # %% ../../nbs/api/dashboard/04_model_health.ipynb #bf58dd63
 def _feature_figures(reference: Reference, rows: pd.DataFrame, verdict: Verdict) -> list[Piece]:
@@ -42,11 +45,13 @@ def _feature_figures(reference: Reference, rows: pd.DataFrame, verdict: Verdict)
     i = reference.schema.names.index(verdict.name)
     feature = reference.schema.features[i]
     sentence = verdict.sentence.partition(" By chance")[0]
-    now = charts.then_and_now(reference.X[:, i], rows[feature.name].to_numpy(), feature, sentence)
+    asked = encode_frame(rows, reference.schema)[:, i]
+    now = charts.then_and_now(reference.X[:, i], asked, feature, sentence)
     past = drift.history(reference, rows, feature)
     above = int((past["value"] > past["threshold"]).sum())
     said = f"{feature.name.replace('_', ' ').capitalize()}: {above} of {len(past)} stretches were beyond chance"
-    return [now, widen_time_axis(charts.against_threshold(past, said, "KS distance"), past["time"])]
+    axis = "chi-squared" if feature.is_discrete else "KS distance"
+    return [now, widen_time_axis(charts.against_threshold(past, said, axis), past["time"])]
 
 # %% ../../nbs/api/dashboard/04_model_health.ipynb #33b6e32c
 def drift_part(

@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['under_voila', 'chart', 'first_picture', 'figures', 'warm_up', 'filled', 'Panel', 'or_message', 'fill_safely',
-           'update_options', 'sliders', 'Selection']
+           'update_options', 'FeatureControl', 'controls', 'Selection']
 
 # %% ../../nbs/api/dashboard/01_widgets.ipynb #5a2c362c
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import ipywidgets as widgets
@@ -20,7 +21,7 @@ from ..charts import untitled
 from ..config import IrisError
 from .page import Piece, View, esc, note
 from ..monitor.assess import WINDOWS
-from ..schema import Kind, Number, Schema
+from ..schema import Kind, Schema, Value
 
 # %% ../../nbs/api/dashboard/01_widgets.ipynb #05668a67
 def under_voila(environ: Mapping[str, str] = os.environ) -> bool:
@@ -145,19 +146,73 @@ def update_options(control: widgets.Dropdown, names: Sequence[str]) -> None:
 
 # %% ../../nbs/api/dashboard/01_widgets.ipynb #150ae2ad
 def _slider_step(feature: Kind) -> float:
-    "Return a round step, about a hundredth of the range, that divides the lower bound."
-    step = 10.0 ** math.floor(math.log10((feature.high - feature.low) / 40))
-    while abs(feature.low / step - round(feature.low / step)) > 1e-6 and step > 1e-4:
+    "Return a round step, about a hundredth of the range, that divides the lower bound; 1 for whole numbers."
+    low, high = feature.bounds
+    step = 10.0 ** math.floor(math.log10((high - low) / 40))
+    while abs(low / step - round(low / step)) > 1e-6 and step > 1e-4:
         step /= 10
-    return step
+    return 1.0 if feature.is_whole else step
 
 
-def sliders(schema: Schema, row: Mapping[str, float]) -> dict[str, widgets.FloatSlider]:
-    "Return a slider for each feature, standing at the values of `row`."
-    wide = {"description_width": "11em"}
-    return {f.name: widgets.FloatSlider(value=row[f.name], min=f.low, max=f.high, step=_slider_step(f), style=wide,
-            description=f.label, tooltip=f.description, layout={"width": "auto"}, continuous_update=False)
-            for f in schema.features}
+def _widget_of(feature: Kind) -> widgets.Widget:
+    "Return the widget for the values of a feature."
+    words = {"description": feature.label, "tooltip": feature.description, "style": {"description_width": "11em"},
+             "layout": {"width": "auto"}}
+    if feature.control == "checkbox":
+        return widgets.Checkbox(**words)
+    if feature.control == "dropdown":
+        return widgets.Dropdown(options=feature.levels, **words)
+    if feature.control == "date":
+        first, last = (date.fromisoformat(str(feature.decode(day))) for day in feature.bounds)
+        return widgets.DatePicker(min=first, max=last, **words)
+    low, high = feature.bounds
+    form = "d" if feature.is_whole else ".2f"
+    make = widgets.IntSlider if feature.is_whole else widgets.FloatSlider
+    return make(min=low, max=high, step=_slider_step(feature), readout_format=form, continuous_update=False, **words)
+
+# %% ../../nbs/api/dashboard/01_widgets.ipynb #1de04cf3
+class FeatureControl:
+    "A control for the values of one feature, and a box for its gaps where it may have any."
+
+    def __init__(self, feature: Kind, value: Value) -> None:
+        self.feature, self.widget = feature, _widget_of(feature)
+        self.gap = widgets.Checkbox(description="missing", indent=False).add_class("gap") if feature.missing else None
+        self.box = widgets.HBox([self.widget, self.gap]).add_class("may-be-missing") if self.gap else self.widget
+        self.value = value
+        self.on_change(self._follow)
+
+    @property
+    def value(self) -> Value:
+        "Return what is chosen, None for a gap or an empty date."
+        chosen = self.widget.value
+        if chosen is None or (self.gap and self.gap.value):
+            return None
+        return chosen.isoformat() if isinstance(chosen, date) else chosen
+
+    @value.setter
+    def value(self, value: Value) -> None:
+        if self.gap:
+            self.gap.value = value is None
+        if value is None:
+            self.widget.value = self.widget.value if self.gap else None
+        elif self.feature.control == "dropdown":
+            self.widget.value = value if value in self.feature.levels else self.feature.levels[-1]
+        else:
+            self.widget.value = date.fromisoformat(str(value)) if self.feature.control == "date" else value
+        self._follow()
+
+    def _follow(self, change: object = None) -> None:
+        self.widget.disabled = bool(self.gap and self.gap.value)
+
+    def on_change(self, act: Callable[[object], None]) -> None:
+        "Call a function whenever another value is chosen."
+        for widget in (self.widget, *([self.gap] if self.gap else [])):
+            widget.observe(act, "value")
+
+
+def controls(schema: Schema, row: Mapping[str, Value]) -> dict[str, FeatureControl]:
+    "Return a control for each feature, standing at the values of `row`."
+    return {f.name: FeatureControl(f, row[f.name]) for f in schema.features}
 
 # %% ../../nbs/api/dashboard/01_widgets.ipynb #3c9ccdf1
 class Selection:
