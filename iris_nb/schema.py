@@ -13,6 +13,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -69,7 +70,7 @@ class Schema:
         "Return a typical row."
         return {f.name: f.example for f in self.features}
 
-    @property
+    @cached_property  # asked for every group of requests
     def is_plain(self) -> bool:
         "Return whether every feature is a number that must be there, so that a row is what the model sees."
         return all(isinstance(f, Number) and not (f.missing or f.whole) for f in self.features)

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from itertools import islice
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
@@ -23,6 +24,7 @@ _LONGEST_NAME = 80  # characters of an unknown name that an answer repeats
 _LONGEST_EXPECTED = 300  # characters of what was expected, which may list every name of a wide table
 _TWICE = object()  # stands for the value of a name that a body gives twice
 
+_DAYS = 4096  # and short texts, whose check is remembered: the same ones come again
 _ODD = (msgspec.MsgspecError, RecursionError, ValueError)
 _astuple = msgspec.structs.astuple
 
@@ -97,7 +99,8 @@ class _MixedRows:
     def __init__(self, schema: Schema) -> None:
         self._texts = [i for i, f in enumerate(schema.features) if f.is_text]
         # msgspec knows the values of a closed list; a day of the calendar, or a new name, it does not.
-        self._open = [(i, schema.features[i].accepts) for i in self._texts if not _is_closed(schema.features[i])]
+        still_open = [(i, schema.features[i]) for i in self._texts if not _is_closed(schema.features[i])]
+        self._open = [(i, lru_cache(_DAYS)(kind.accepts)) for i, kind in still_open]
 
     def complete(self, found: tuple[Any, ...]) -> tuple[Row, int]:
         "Return a row with None for what was left out, and how many names and texts its JSON has; or raise ValueError."

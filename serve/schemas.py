@@ -17,6 +17,9 @@ _OWN_STRUCTS = {"Batch", "Fault", "BadRow", "Answer", "Problem", "Health", "Aliv
 _OWN_STRUCTS |= {"LabelRequest", "Row", "Label", "Probabilities", "Feature", "Card", "Schema"}
 
 
+_COMPONENT = "#/components/schemas/{name}"
+
+
 def row_type(schema: Schema) -> type[Struct]:
     "Return the struct of one row; what may be missing may be null or left out."
     name = schema.row.title().replace(" ", "")
@@ -41,14 +44,14 @@ def batch_type(row: type[Struct]) -> type[Struct]:
     return defstruct("Batch", [("samples", samples)], namespace=about, forbid_unknown_fields=True, frozen=True)
 
 
-def _see(name: str) -> Meta:
-    "Return what leads from a field's documentation to that of a part that depends on the schema."
-    return Meta(extra_json_schema={"$ref": f"#/components/schemas/{name}"})
+def _part(name: str) -> Meta:
+    "Return the mark of what depends on the schema; `components` documents it."
+    return Meta(extra_json_schema={"x-part": name})
 
 
-Label = Annotated[str, _see("Label")]  # the name of a class
-Probabilities = Annotated[list[float], _see("Probabilities")]
-Features = Annotated[dict[str, Any], _see("Row")]  # values by feature name
+Label = Annotated[str, _part("label")]  # the name of a class
+Probabilities = Annotated[list[float], _part("probabilities")]
+Features = Annotated[dict[str, Any], _part("row")]  # values by feature name
 
 
 class Fault(Struct, frozen=True):
@@ -220,14 +223,28 @@ def _csv_row(row: LoggedPrediction, columns: list[str]) -> Iterable[Any]:
 def components(schema: Schema) -> dict[str, Any]:
     "Return what OpenAPI says of everything that goes over the wire, by name."
     ours = [t for t in globals().values() if isinstance(t, type) and issubclass(t, Struct) and t is not Struct]
-    row = row_type(schema)  # documented under its own name, which `document` writes for Row
-    _, found = schema_components([*ours, row, batch_type(row)], ref_template="#/components/schemas/{name}")
+    row = row_type(schema)
+    _, found = schema_components([*ours, row, batch_type(row)], ref_template=_COMPONENT)
     told = found[row.__name__]["properties"]
     told |= {f.name: _field(f, told[f.name]) for f in schema.features}
-    found["Label"] = {"enum": list(schema.classes), "description": "The name of a class."}
     order = f"In the order {', '.join(schema.classes)}."
-    found["Probabilities"] = {"type": "array", "items": {"type": "number"}, "description": order}
-    return found
+    parts = {
+        "label": {"enum": list(schema.classes)},
+        "probabilities": {"type": "array", "items": {"type": "number"}, "description": order},
+        "row": {"$ref": _COMPONENT.format(name=row.__name__)},
+    }
+    return {name: _filled(part, parts) for name, part in found.items()}
+
+
+def _filled(told: Any, parts: dict[str, Any]) -> Any:
+    "Return a piece of documentation with the parts that it marks."
+    if isinstance(told, list):
+        return [_filled(piece, parts) for piece in told]
+    if not isinstance(told, dict):
+        return told
+    if "x-part" in told:
+        return parts[told["x-part"]]
+    return {name: _filled(piece, parts) for name, piece in told.items()}
 
 
 def _field(kind: Kind, told: dict[str, Any]) -> dict[str, Any]:

@@ -54,7 +54,10 @@ def test_every_field_of_the_document_has_its_words_and_an_example(house):
 @pytest.mark.parametrize("count", [2, 100])
 def test_the_document_lists_all_classes(count):
     many = Schema("many", "row", (Number("x", "", 0, 1, "A number.", 0.5),), "y", tuple(f"c{i}" for i in range(count)))
-    assert schemas.components(many)["Label"]["enum"] == list(many.classes)
+    told = schemas.components(many)
+    assert told["LabelRequest"]["properties"]["label"] == {"enum": list(many.classes)}
+    assert told["LoggedPrediction"]["properties"]["true_label"]["anyOf"][0] == {"enum": list(many.classes)}
+    assert told["Answer"]["properties"]["decisions"]["items"] == {"enum": list(many.classes)}
 
 
 @pytest.mark.parametrize("row", ["label", "row", "batch", "answer", "feature", "probabilities", "card", "schema"])
