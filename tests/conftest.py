@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from iris_nb.bundle import Card, point_champion, write_bundle
 from iris_nb.table import SCHEMA, load_rows
 
-pytest_plugins = ["tests.browsing", "tests.databases", "tests.training"]
+pytest_plugins = ["tests.browsing", "tests.dashboards", "tests.databases", "tests.training"]
 # Started in the background by a script, or by nohup, Python ignores these, and so would every program started here.
 for _signal, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
     if signal.getsignal(_signal) == signal.SIG_IGN:

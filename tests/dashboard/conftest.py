@@ -1,11 +1,8 @@
 """A dashboard that runs, and a browser that looks at it."""
 
-import os
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from functools import cache, partial
 from pathlib import Path
 
@@ -18,7 +15,6 @@ from iris_nb.bundle import champion
 from iris_nb.predict.predictor import Predictor
 from iris_nb.table import SCHEMA
 from tests.browsing import watching
-from tests.running import free_port, running
 
 ROOT = Path(__file__).parents[2]
 MINUTE = 60_000_000
@@ -30,22 +26,6 @@ WHOLE = """() => {
     const waiting = document.querySelector("#first, [data-figure], #state[data-rest], .noUi-handle:not([aria-label])");
     return document.querySelector("#state") && parts.length && parts.every(there) && !waiting;
 }"""
-
-
-@contextmanager
-def shown(home: Path, **environ: str) -> Iterator[str]:
-    "The dashboard of a home folder, as `make dashboard` starts it; yields its address."
-    port = free_port()
-    settings = {
-        "IRIS_HOME": str(home),
-        "IRIS_DASHBOARD_PORT": str(port),
-        "PYTHONPATH": str(ROOT),
-        "IRIS_DASHBOARD_KERNELS": "30",
-        **environ,
-    }
-    command, url = [sys.executable, "-m", "iris_nb.run.servers"], f"http://127.0.0.1:{port}"
-    with running(command, f"{url}/voila/static/voila.js", home / "said", {**os.environ, **settings}, ROOT):
-        yield f"{url}/"
 
 
 def whole(open_: Callable) -> Callable:
@@ -71,12 +51,6 @@ def look(browser) -> Iterator[Callable]:
     with watching(browser) as open_:
         opened = cache(whole(open_))
         yield lambda url, width=1280: opened(url, width)
-
-
-@pytest.fixture(scope="session")
-def dashboard() -> Callable[..., AbstractContextManager[str]]:
-    "Starts the dashboard of a home folder, as a context that gives its address."
-    return shown
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from iris_nb.bundle import champion, read_bundle
+from iris_nb.bundle import champion
 from iris_nb.table import SCHEMA
 from iris_nb.train.gate import from_json
 from iris_nb.train.tracking import aliased_version, connect, load_artifact, run_of_version
@@ -16,22 +16,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:sqlalchemy.exc.SADeprecationWarning"),
 ]
-
-
-@pytest.fixture(scope="module")
-def home(copy_trained, tmp_path_factory):
-    return copy_trained(tmp_path_factory.mktemp("promote") / "home")
-
-
-@pytest.fixture
-def tracker(home):
-    return connect(home)
-
-
-@pytest.fixture(scope="module")
-def best(trained_home):
-    "The candidate that the first training selected: which one it is depends on the table."
-    return read_bundle(champion(trained_home / "bundles")).card.parameters["candidate"]
 
 
 @pytest.fixture(scope="module")

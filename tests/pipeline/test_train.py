@@ -26,22 +26,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def home(copy_trained, tmp_path_factory):
-    return copy_trained(tmp_path_factory.mktemp("train") / "home")
-
-
-@pytest.fixture(scope="module")
-def best(trained_home):
-    "The candidate that the first training selected: which one it is depends on the table."
-    return read_bundle(champion(trained_home / "bundles")).card.parameters["candidate"]
-
-
-@pytest.fixture
-def tracker(home):
-    return connect(home)
-
-
 @pytest.fixture
 def first(tracker):
     "The run of the first training."
