@@ -443,3 +443,15 @@ def test_the_rest_reference_says_what_the_service_says_now():
 def test_the_readme_is_made_from_the_first_notebook(tmp_path):
     subprocess.run(["make", "readme", f"README={tmp_path / 'README.md'}", "READY="], cwd=ROOT, check=True)
     assert (tmp_path / "README.md").read_text() == (ROOT / "README.md").read_text(), "run `make readme`"
+
+
+def test_operate_lists_every_accident_that_was_provoked():
+    def table_of(name: str, heading: str) -> list[str]:
+        cells = json.loads((ROOT / f"nbs/guides/{name}.ipynb").read_text())["cells"]
+        texts = [
+            "".join(o["data"].get("text/markdown", "")) for c in cells for o in c.get("outputs", []) if "data" in o
+        ]
+        (table,) = [text for text in texts if text.startswith(f"| accident | {heading} |")]
+        return [line.split(" | ")[0] for line in table.splitlines()]
+
+    assert table_of("operate", "what happens") == table_of("accidents", "seen with")
