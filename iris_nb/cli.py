@@ -31,6 +31,7 @@ class Command:
 COMMANDS = (
     Command("up", "iris_nb.run.programs:up", "Start the service, the dashboard and MLflow's pages."),
     Command("wait", "iris_nb.run.programs:wait", "Wait until they answer."),
+    Command("declare", "iris_nb.files.commands:declare", "Write the lesson that declares the table of a file."),
     Command("train", "iris_nb.train.commands:train", "Train the candidates; the best may become the champion."),
     Command("runs", "iris_nb.train.commands:runs", "List the latest runs."),
     Command("promote", "iris_nb.train.commands:promote", "Make a version the champion, if the gate agrees."),
