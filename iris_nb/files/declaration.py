@@ -287,8 +287,8 @@ def _notebook_cell(id: str, text: str) -> dict[str, Any]:
 
 
 _TITLE = """# The table
-> What a row of *your* table is, and where its rows come from. To classify something else, edit this notebook
-> and no other.
+> What a row of *your* table is, and where its rows come from. To classify something else, edit this notebook \
+and no other.
 
 The [schema](00b_schema.ipynb) module has the words of a data schema: feature, class, fault. This notebook says
 them of one table, the one that this project trains on, serves, logs and monitors. All other modules ask it for

@@ -55,7 +55,7 @@ class CsvTable:
             self.names = ["", *self.names]
         self.columns = find_columns(path, self.names, needed)
         if first and self.delimiter != ",":
-            self.decimal = _decimal_sign(self.parse(first), [f.name for f in schema.features] if schema else self.names)
+            self.decimal = _decimal_sign(self.parse(first), schema)
         self._blocks = chain([first] if first else [], blocks)
 
     def _counted(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -130,15 +130,18 @@ def _remarks(table: CsvTable) -> list[str]:
 
 def _decimal_sign(
     chunk: Chunk,
-    names: Sequence[str],  # of features, or of all columns where nothing is declared
+    schema: Schema | None,
 ) -> str:
-    "Return a comma where the first thousand rows hold numbers with a decimal comma and none with a point."
-    def some(sign: str) -> bool:
+    "Return a comma where the first thousand rows of features hold numbers with a decimal comma and none with a point."
+    def is_some(column: pa.Array, sign: str) -> bool:
         pattern = rf"\A\s*-?[0-9]+{sign}[0-9]+(?:[eE][+-]?[0-9]+)?\s*\z"
-        columns = (chunk.column(name).slice(0, 1000) for name in names)
-        return any(pc.any(pc.match_substring_regex(column, pattern)).as_py() for column in columns)
+        return bool(pc.any(pc.match_substring_regex(column.slice(0, 1000), pattern)).as_py())
 
-    return "," if some(",") and not some("[.]") else "."
+    columns = [chunk.column(f.name) for f in schema.features] if schema else chunk.batch.columns
+    commas, points = (sum(is_some(column, sign) for column in columns) for sign in (",", "[.]"))
+    if schema is None:  # of columns that may be anything, most decide
+        return "," if commas > points else "."
+    return "," if commas and not points else "."
 
 # %% ../../nbs/api/files/03_reader.ipynb #a0fa7939
 MAX_BYTES = 1 << 26  # of a chunk, and of a row

@@ -20,12 +20,13 @@ from iris_nb.files.records import TableError
 from iris_nb.table import SCHEMA
 from iris_nb.train.data import DataError, check, read_table
 from serve.errors import RequestError
-from serve.parsing import parse_row, parse_row_fast
+from serve.parsing import Parser
 from tests.spellings import spelling
 
 NAMES = ["a", "b"]
 FIRST = SCHEMA.features[0]
 HEIGHT = PEOPLE.features[0]
+PARSER = Parser(SCHEMA)
 cells = st.text(alphabet='ab1",;|\t\r\n é', max_size=8)
 rows = st.lists(st.lists(cells, min_size=1, max_size=3), max_size=8)
 
@@ -81,10 +82,10 @@ def is_served(text):
     values = {**SCHEMA.example, FIRST.name: text}
     body = "{" + ",".join(f'"{name}": {value}' for name, value in values.items()) + "}"
     try:
-        row = parse_row(body.encode())
+        row = PARSER.row(body.encode())
     except RequestError:
         row = None
-    fast = parse_row_fast(body.encode())
+    fast = PARSER.row_fast(body.encode())
     assert fast is None or fast == row
     return row is not None
 
