@@ -76,8 +76,8 @@ def _has_fractions(column: Column) -> bool:
 def _class_words(column: Column) -> dict[str, int]:
     "Return the classes that a column holds, with their counts; raise `TableError` where it holds none."
     if _has_fractions(column):
-        raise TableError(f"The column {column.name} holds numbers with decimals, such as {column.texts(1)[0]}: that is a "
-                         "quantity, and no class. Make classes of it first.")
+        raise TableError(f"The column {column.name} holds numbers with decimals, such as {column.texts(1)[0]}: that is "
+                         "a quantity, and no class. Make classes of it first.")
     if len(column.values) > _MOST_CLASSES:
         what = "a quantity" if column.is_typed and is_numeric(column.values.type) else "a text"
         raise TableError(f"The column {column.name} has {len(column.values):,} different values; a target has at most "

@@ -20,13 +20,13 @@ from iris_nb.files.records import TableError
 from iris_nb.table import SCHEMA
 from iris_nb.train.data import DataError, check, read_table
 from serve.errors import RequestError
-from serve.parsing import Parser
+from serve.parsing import BodyParser
 from tests.spellings import spelling
 
 NAMES = ["a", "b"]
 FIRST = SCHEMA.features[0]
 HEIGHT = PEOPLE.features[0]
-PARSER = Parser(SCHEMA)
+PARSER = BodyParser(SCHEMA)
 cells = st.text(alphabet='ab1",;|\t\r\n é', max_size=8)
 rows = st.lists(st.lists(cells, min_size=1, max_size=3), max_size=8)
 
