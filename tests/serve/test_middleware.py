@@ -10,9 +10,11 @@ import pytest
 from litestar.exceptions import WebSocketDisconnect
 from litestar.testing import TestClient
 
+from iris_nb.examples import HOUSES
 from iris_nb.table import SCHEMA
 from serve.app import create_app
 from serve.settings import Settings
+from tests.serve.mixed import doubles_of, write_champion
 
 
 def test_a_websocket_is_turned_away(client):
@@ -183,3 +185,17 @@ def test_a_failure_in_the_middle_is_answered_logged_and_counted(client, monkeypa
     assert answer.json()["request_id"] == "odd-1"
     assert answer.headers["x-frame-options"] == "DENY"
     assert 'status="500"' in client.get("/metrics").text
+
+
+@pytest.mark.parametrize("odd", [{}, {"rent": None}, {"built": "2026-02-30"}, {"heating": "coal", "rooms": 5.5}])
+def test_the_fast_path_answers_for_other_kinds_as_the_handlers_do(tmp_path, odd):
+    found = []
+    for fast_path in (True, False):
+        home = tmp_path / str(fast_path)
+        write_champion(home / "bundles", HOUSES, doubles_of(HOUSES))
+        app = create_app(Settings(home=home, log_level="warning"), fast_path, HOUSES)
+        with TestClient(app) as client:
+            body = {**HOUSES.example, **odd}
+            answer = client.post("/predict", json=body, headers={"x-request-id": "the-same"})
+            found.append((answer.status_code, without_ids_and_times(answer.json())))
+    assert found[0] == found[1]
