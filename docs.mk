@@ -1,8 +1,8 @@
 # Everything about the documentation. The Makefile includes this file; `make` lists its targets too.
 .PHONY: docs docs-preview docs-check site-check
 
-docs: $(READY) ## Build the documentation site into _docs/ (Quarto; fetched where it is missing).
-	@python -m docs.build
+docs: $(READY) ## Run the pipeline and build the documentation site into _docs/ (Quarto; fetched where it is missing).
+	@python -m docs.build --run
 
 site-check: $(READY) ## Check the site that `make docs` built: scripts, ids, links, search, and every page in a browser.
 	@python -m docs.check

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 
+from docs import executed
 from docs.made import write_for_programs, write_made
 from docs.names import NBS, ROOT, notebooks, settings
 from docs.pages import FOLDERS, page_of
@@ -102,7 +103,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--preview", action="store_true", help="serve the site, and follow what you change")
     parser.add_argument("--pages", action="store_true", help="only make the pages, in _proc, without Quarto")
+    parser.add_argument("--run", action="store_true", help="run the pipeline first, and show what it gave (minutes)")
     wishes = parser.parse_args()
+    if wishes.run:
+        executed.run()
     write_pages(PROC)
     if wishes.pages:
         print(f"{len(notebooks())} pages are in {PROC.name}/.")

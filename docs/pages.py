@@ -43,6 +43,9 @@ from docs.reference import block, details, fenced, folded
 
 EXECUTED = ROOT / "_proc.executed"  # copies of the pipeline's notebooks with their outputs; see docs/executed.py
 FOLDERS = ("images", "site")  # what the site has besides pages
+PICTURES = {
+    "dashboard/monitoring.ipynb": ("../images/dashboard.png", "The dashboard: four lights, then traffic and drift"),
+}
 OURS = {"default_exp", "export", "exports", "hide", "slow"}  # nbdev's; all others are Quarto's
 TITLE = re.compile(r"\A# (?P<title>.+)\n+> (?P<promise>.+(?:\n> .+)*)(?P<rest>[\s\S]*)\Z")
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
@@ -282,6 +285,15 @@ def read_notebook(path: Path) -> Any:
     return nbformat.read(ran if ran.is_file() else path, 4)
 
 
+def picture(page: Path) -> list[Cell]:
+    "Return a picture of the program that a page is about, where it cannot run on the site."
+    if page.as_posix() not in PICTURES:
+        return []
+    file, alt = PICTURES[page.as_posix()]
+    text = f"[![]({file}){{fig-alt={json.dumps(alt)}}}]({file})"
+    return [new_markdown_cell(text, id="picture", metadata={"made": True})]
+
+
 def page_of(path: Path) -> Any:
     "The page that a notebook becomes."
     nb, page = read_notebook(path), path.relative_to(NBS)
@@ -290,6 +302,7 @@ def page_of(path: Path) -> Any:
     if any(PLOTLY in o.get("data", {}) for c in nb.cells for o in c.get("outputs", [])):
         cells.append(script(page))
     cells += [module_line(module, page)] if module else []
+    cells += picture(page)
     for cell in nb.cells:
         if cell.cell_type == "code":
             cells += of_code(cell, module)
