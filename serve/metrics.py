@@ -166,6 +166,12 @@ class WatchReport(Collector):
             for bound in ("value", "low", "high"):
                 accuracy.add_metric((bound,), getattr(report.accuracy, bound))
             yield accuracy
+        if report.cost:
+            cost = GaugeMetricFamily("iris_decision_cost", "What a decision costs on average.", labels=("kind",))
+            cost.add_metric(("expected",), report.cost.expected)
+            if report.cost.realised is not None:
+                cost.add_metric(("realised",), report.cost.realised)
+            yield cost
 
 
 def _read_report(path: Path) -> Report | None:

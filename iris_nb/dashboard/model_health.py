@@ -91,7 +91,8 @@ def quality_part(predictor: Predictor | None, seen: WindowSample, report: Report
     figure = charts.realised(charts.estimate(guessed, _finding(seen.rows, report), "accuracy"), known)
     text, *figures = _labelled_part(predictor, seen.rows)
     drawn = [widen_time_axis(figure, guessed["time"])] if len(seen.rows) >= drift.LEAST else []
-    return [text, *drawn, *figures]
+    cost = [f"<p>{esc(report.cost)}</p>"] if report.cost else []
+    return [text, *cost, *drawn, *figures]
 
 
 def _finding(rows: pd.DataFrame, report: Report) -> str:

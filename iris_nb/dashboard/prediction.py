@@ -23,7 +23,8 @@ def _facts(row: Mapping[str, Any]) -> str:
     "Return what the log holds of one prediction."
     when = pd.Timestamp(row["time"], unit="us")
     model, truth = f"{row['model_name']}-{row['model_version']}", row.get("true_label") or "unknown"
-    return tiles({"answer": row["label"], "confidence": f"{row['confidence']:.1%}", "true class": truth,
+    decision = {"decision": row["decision"]} if row.get("decision") else {}
+    return tiles({"answer": row["label"], "confidence": f"{row['confidence']:.1%}", **decision, "true class": truth,
                   "when (UTC)": f"{when:%d %b %H:%M:%S}", "model": model})
 
 # %% ../../nbs/api/dashboard/06_prediction.ipynb #bf642c58

@@ -92,11 +92,19 @@ def _confidence_bins(values: pd.Series, classes: int) -> pd.DataFrame:  # column
     return pd.DataFrame({"low": edges[:-1], "high": edges[1:], "count": counts})
 
 # %% ../../nbs/api/dashboard/03_traffic.ipynb #fa4d81e4
+def _decisions(rows: pd.DataFrame, schema: Schema) -> list[Piece]:
+    "Return how often each class was the decision, as a sentence; nothing where costs are not declared."
+    if not schema.costs or "decision" not in rows or not (made := rows["decision"].dropna()).size:
+        return []
+    shares = ", ".join(f"{share:.0%} {name}" for name, share in made.value_counts(normalize=True).items())
+    return [f"<p>By the declared costs, the decisions were {esc(shares)}.</p>"]
+
+
 def predictions_part(seen: WindowSample, schema: Schema = SCHEMA) -> list[Piece]:
     "Return classes and confidence."
     mix = {c: int((seen.rows["label"] == c).sum()) for c in schema.classes}
     bins = _confidence_bins(seen.rows["confidence"], len(schema.classes))
-    return [charts.class_mix(mix, schema), charts.confidence(bins)]
+    return [*_decisions(seen.rows, schema), charts.class_mix(mix, schema), charts.confidence(bins)]
 
 # %% ../../nbs/api/dashboard/03_traffic.ipynb #3a331cfb
 def _swatch(label: str, schema: Schema) -> Link:
@@ -107,12 +115,15 @@ def _swatch(label: str, schema: Schema) -> Link:
 
 def rows_table(rows: Sequence[dict[str, Any]], caption: str, schema: Schema = SCHEMA) -> str:
     "Return rows of the history as a table; the time of each leads to the explanation of that prediction."
-    header = ["when (UTC)", "answer", "confidence", *(f.label for f in schema.features), "true class", "model", "ms"]
+    decides = ["decision"] if schema.costs else []
+    columns = [*decides, *(f.label for f in schema.features)]
+    header = ["when (UTC)", "answer", "confidence", *columns, "true class", "model", "ms"]
     def line(r: dict[str, Any]) -> list[object]:
         when = pd.Timestamp(r["time"], unit="us").strftime("%d %b %H:%M:%S")
         link = Link(f"<a href='#one' data-row='{esc(r['id'])}'>{when}</a>")
         answer, truth = (_swatch(r.get(name) or "", schema) for name in ("label", "true_label"))
-        values = (value_cell(f, f.from_log(r[f.name])) for f in schema.features)
+        cells = (value_cell(f, f.from_log(r[f.name])) for f in schema.features)
+        values = [*(_swatch(r.get(name) or "", schema) for name in decides), *cells]
         return [link, answer, f"{r['confidence']:.1%}", *values, truth, r["model_version"], float(r["duration_ms"])]
 
     return listing(caption, header, [line(r) for r in rows])

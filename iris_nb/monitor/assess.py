@@ -90,7 +90,7 @@ def has_drifted(verdicts: Sequence[Verdict]) -> bool:
 # %% ../../nbs/api/monitor/03_assess.ipynb #f1fdb7ee
 def assess(
     predictor: Predictor | None,  # the champion; None where there is none
-    rows: pd.DataFrame,  # that were answered: features, `label`, `confidence`, `time`, `true_label`; oldest first
+    rows: pd.DataFrame,  # that were answered, as the log's sample has them; oldest first
     window: str,  # where they are from, one of WINDOWS
     count: int | None = None,  # rows in the window, where `rows` are a sample of it
 ) -> Report:
@@ -101,4 +101,5 @@ def assess(
         return Report(time.time(), window, count, [], "unsure", missing)
     verdicts, calibrator = drift.detect_drift(reference_in(predictor), rows), calibrator_of(predictor)
     state, said = judge_quality(rows, calibrator, trained_accuracy(predictor), verdicts)
-    return Report(time.time(), window, count, verdicts, state, said, quality.expected(rows["confidence"], calibrator))
+    cost, guess = quality.cost_of(rows, predictor.schema), quality.expected(rows["confidence"], calibrator)
+    return Report(time.time(), window, count, verdicts, state, f"{said} {cost or ''}".rstrip(), guess, cost)

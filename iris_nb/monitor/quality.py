@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Floats', 'wilson', 'Calibrator', 'calibrate', 'pairs_of', 'expected', 'labelled', 'realised_accuracy',
-           'confusion_table', 'calibration_curve', 'coverage', 'over_time', 'verdict']
+           'confusion_table', 'calibration_curve', 'coverage', 'over_time', 'verdict', 'cost_of']
 
 # %% ../../nbs/api/monitor/02_quality.ipynb #1417fcf7
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 from scipy.stats import norm
 
-from .report import Estimate, State
+from .report import Cost, Estimate, State
 from ..schema import Schema
 
 # %% ../../nbs/api/monitor/02_quality.ipynb #06074e67
@@ -172,3 +172,21 @@ def verdict(rows: pd.DataFrame, calibrator: Calibrator, trained: Estimate, least
     how = f"of {truth.rows:,} labelled answers were right" if best is truth else "of the answers are probably right"
     compared = f"it was {trained.value:.0%} on unseen rows in training"
     return ("alarm" if _is_lower(best, trained) else "good"), f"{best} {how}; {compared}."
+
+# %% ../../nbs/api/monitor/02_quality.ipynb #367adee8
+def cost_of(
+    rows: pd.DataFrame,  # columns `probabilities` (a list each), `true_label`, and `decision` where it was logged
+    schema: Schema,
+) -> Cost | None:  # None where no costs are declared, or there are no rows
+    "Return what the decisions of some rows cost on average; rows that were answered without one get the cheapest."
+    if not schema.costs or rows.empty:
+        return None
+    P, costs = np.array(rows["probabilities"].tolist(), dtype=float), np.array(schema.costs)
+    by_decision = P @ costs
+    positions = {name: i for i, name in enumerate(schema.classes)}
+    logged = rows["decision"] if "decision" in rows else pd.Series(None, index=rows.index, dtype=object)
+    decided = logged.map(positions).fillna(pd.Series(by_decision.argmin(axis=1), index=rows.index)).astype(int)
+    known = rows["true_label"].isin(schema.classes).to_numpy()
+    truth = rows["true_label"][known].map(positions).astype(int)
+    realised = float(costs[truth, decided[known]].mean()) if known.any() else None
+    return Cost(float(by_decision[np.arange(len(rows)), decided].mean()), realised, int(known.sum()))

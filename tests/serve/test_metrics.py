@@ -4,10 +4,11 @@ import re
 import time
 from pathlib import Path
 
+import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from iris_nb.examples import HOUSES, IRIS
-from iris_nb.monitor.report import Estimate, Report, Verdict
+from iris_nb.monitor.report import Cost, Estimate, Report, Verdict
 from iris_nb.monitor.watch import keep
 from iris_nb.table import SCHEMA
 from serve.metrics import _LATEST, Metrics, WatchReport
@@ -108,6 +109,14 @@ def test_a_quality_that_could_not_be_estimated_has_no_gauge(tmp_path: Path):
     told = generate_latest(registry).decode()
     assert "iris_watch_rows 300.0" in told
     assert "iris_accuracy_expected" not in told
+
+
+@pytest.mark.parametrize(
+    ("cost", "there"), [(None, []), (Cost(0.6), ["expected"]), (Cost(0.6, 0.7, 9), ["expected", "realised"])]
+)
+def test_what_decisions_cost_is_a_gauge_where_it_is_known(tmp_path, cost, there):
+    text = told(keep(Report(time.time(), "24h", 300, [], "good", "As ever.", None, cost), tmp_path))
+    assert re.findall(r'iris_decision_cost{kind="(\w+)"}', text) == there
 
 
 def test_decisions_are_counted_where_costs_are_declared(houses):
