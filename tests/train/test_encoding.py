@@ -1,13 +1,10 @@
 """What a model is fitted on."""
 
-import datetime
-
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from iris_nb.examples import IRIS
+from iris_nb.kinds import PARTS
 from iris_nb.schema import Category, Date, Number
 from iris_nb.session import open_session, run_session
 from iris_nb.train.encoding import TableEncoder, encoded_width, encoder_for, native_categories
@@ -40,13 +37,22 @@ def test_the_graph_encodes_to_the_last_bit_as_training_does(categories, fill, va
     assert np.isnan(expected).any() != fill
 
 
-@given(st.dates())
-def test_the_parts_of_a_date_are_those_of_the_calendar(day):
-    parts = ("days", "year", "month", "day", "weekday")
-    since = Date("since", "0001-01-01", "9999-12-31", "Since when.", "2000-01-01", parts=parts)
-    X = np.array([[since.encode(day.isoformat())]])
-    expected = [(day - datetime.date(1970, 1, 1)).days, day.year, day.month, day.day, day.weekday()]
-    assert TableEncoder((since,)).fit_transform(X).tolist() == [expected]
+def test_the_parts_of_a_date_are_those_of_the_calendar_on_every_day_of_it():
+    every = np.arange(-719162, 2932897)
+    since = Date("since", "0001-01-01", "9999-12-31", "Since when.", "2000-01-01", parts=PARTS)
+    found = TableEncoder((since,)).fit_transform(every[:, None].astype(float))
+    day = np.datetime64("1970-01-01") + every
+    month, year = day.astype("datetime64[M]"), day.astype("datetime64[Y]")
+    expected = [every, year.astype(int) + 1970, month.astype(int) % 12 + 1, (day - month).astype(int) + 1]
+    assert (found == np.column_stack([*expected, (every + 3) % 7])).all()
+    assert found[719162 + 20782].tolist() == [20782, 2026, 11, 25, 2]
+
+
+def test_a_category_is_a_column_for_each_value_and_one_for_a_gap():
+    shape = Category("shape", ("round", "long"), "Its shape.", "long", missing=True)
+    encoder = TableEncoder((shape,)).fit(np.array([[0.0], [1]]))
+    assert encoder.transform(np.array([[0.0], [1], [np.nan]])).tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    assert encoder.get_feature_names_out().tolist() == ["shape round", "shape long", "shape missing"]
 
 
 def test_a_gap_becomes_the_median_of_the_fold_and_is_marked():
