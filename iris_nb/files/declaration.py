@@ -25,6 +25,7 @@ from ..schema import Kind, Number, Schema
 from ..values import name_fault
 
 # %% ../../nbs/api/files/06_declaration.ipynb #9e226ea6
+_UNITS = {"mm", "cm", "m", "km", "mg", "g", "kg", "ml", "l", "ms", "s", "min", "h", "eur", "usd"}  # at a name's end
 _UNIT = re.compile(r"^(?P<name>.*\S)\s*[(\[](?P<unit>[^()\[\]]{1,12})[)\]]$")
 
 
@@ -54,6 +55,8 @@ def feature_name(
     found = _UNIT.match(column)
     name, unit = (found["name"], found["unit"]) if found else (column, "")
     plain = _plain(name)[:50] or "column"
+    last = plain.rpartition("_")[2] if "_" in plain else ""
+    unit = unit or (last if last in _UNITS else "")
     tries = [plain, f"{plain}_value", *(f"{word}_{i}" for i in range(2, len(taken) + 4) for word in (plain, "column"))]
     return next(t for t in tries if t not in taken and _is_possible(t, target, classes)), unit
 
@@ -272,7 +275,7 @@ def lesson(
                      f"    return read_rows({place}, SCHEMA{given})"),
         ("ac4603fa", "rows = load_rows()\nrows.describe(include=\"all\").T"),
         ("bbaa2975", _AGREE),
-        ("500a81c6", "print(*check(rows, SCHEMA), sep=\"\\n\")"),
+        ("500a81c6", "check(rows, SCHEMA)"),
         ("1050601d", _REST),
     ]
     return {"cells": [_notebook_cell(*cell) for cell in cells], "metadata": {"kernelspec": {

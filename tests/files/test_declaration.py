@@ -115,7 +115,7 @@ def test_noise_does_not_give_the_answer_away(propose):
     [
         ("Floor area (m2)", "floor_area", "m2"),
         ("Sepal.Length", "sepal_length", ""),
-        ("PetalWidthCm", "petal_width_cm", ""),
+        ("PetalWidthCm", "petal_width_cm", "cm"),
         ("class", "class_value", ""),
         ("id", "id_value", ""),
         ("time", "time_value", ""),

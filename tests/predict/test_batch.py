@@ -17,11 +17,13 @@ from hypothesis import strategies as st
 
 from iris_nb.bundle import champion
 from iris_nb.config import IrisError
+from iris_nb.examples import HOUSES, houses
 from iris_nb.files.reader import CsvTable
 from iris_nb.predict.batch import ScoreError, score
 from iris_nb.predict.commands import SET_ASIDE, score_command
 from iris_nb.predict.predictor import Predictor
 from iris_nb.table import SCHEMA
+from tests.serve.mixed import doubles_of, write_champion
 
 NAMES = list(SCHEMA.names)
 VALUES = [str(feature.example) for feature in SCHEMA.features]
@@ -322,3 +324,56 @@ def test_a_program_that_is_asked_to_end_leaves_everything_as_it_was(bundles, tab
     assert CliRunner().invoke(score_command, words).exit_code == 1
     assert snapshot(tmp_path) == before
     assert signal.getsignal(signal.SIGTERM) == handler
+
+
+@pytest.fixture(scope="module")
+def valuer(tmp_path_factory):
+    "A predictor of houses: every kind of feature, gaps and costs."
+    root = tmp_path_factory.mktemp("houses")
+    write_champion(root, HOUSES, doubles_of(HOUSES))
+    return Predictor.load(champion(root), HOUSES)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_rows_of_every_kind_are_answered_as_the_predictor_does_with_a_decision(valuer, tmp_path, suffix):
+    known = houses(300).drop(columns=HOUSES.target)
+    theirs = known.rename(columns=dict(zip(HOUSES.names, HOUSES.sources, strict=True))).assign(note="=1+2")
+    done = score(valuer, write(theirs, tmp_path / f"rows{suffix}"), tmp_path / "out.parquet", progress=False)
+    answers = read(tmp_path / "out.parquet")
+    assert (done.answered, done.faulty) == (300, 0)
+    assert list(answers.columns)[: len(theirs.columns)] == list(theirs.columns)
+    rows = [{n: None if pd.isna(v) else v for n, v in row.items()} for row in known.to_dict("records")]
+    expected = valuer.predict(rows)
+    assert answers["predicted"].tolist() == [answer.label for answer in expected]
+    P = np.array([list(answer.probabilities.values()) for answer in expected])
+    assert np.allclose(answers[[f"probability_{name}" for name in HOUSES.classes]], P, atol=1e-12)
+    assert answers["decision"].tolist() == valuer.decisions(P)
+    assert answers["rent"].isna().tolist() == known["rent"].isna().tolist()
+    assert (answers["note"] == "=1+2").all()
+
+
+def test_what_is_none_of_its_kind_is_set_aside_with_a_reason_for_each_cell(valuer, tmp_path):
+    good = {"area": "90", "rooms": "3", "heating": "", "condition": "good", "district": "Hamlet", "garden": "NA"}
+    good |= {"built": "1987-05-01", "rent": ""}
+    bad = [
+        {"heating": "wood"},
+        {"condition": ""},
+        {"garden": "perhaps"},
+        {"built": "1.5.1987", "rooms": "3.5"},
+        {"area": "", "rent": "much"},
+    ]
+    pd.DataFrame([good, *({**good, **cells} for cells in bad)]).to_csv(tmp_path / "rows.csv", index=False)
+    done = score(valuer, tmp_path / "rows.csv", tmp_path / "out.csv", progress=False)
+    assert (done.answered, done.faulty) == (1, 5)
+    assert pd.read_csv(done.faults)["reason"].tolist() == [
+        'heating: expected one of gas, oil, heat pump, or null, got "wood"',
+        "condition: expected one of poor, fair, good, got null",
+        'garden: expected true or false, or null, got "perhaps"',
+        "rooms: expected a whole number from 1 to 30, got 3.5; "
+        'built: expected a date from 1850-01-01 to 2050-12-31, got "1.5.1987"',
+        "area: expected a number from 10 to 1000 m², got null; "
+        'rent: expected a number from 0 to 20000 €, or null, got "much"',
+    ]
+    with (tmp_path / "out.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert (row["rent"], row["heating"], row["district"]) == ("", "", "Hamlet")
