@@ -139,7 +139,8 @@ def as_markdown(path: Path) -> str:
         if cell.cell_type == "markdown":
             text.append(plain(cell.source))
         elif cell.cell_type == "code":
-            source = re.sub(r"\A(#\|.*\n?)+", "", cell.source)
+            hidden = "echo: false" in cell.source.partition("\n")[0]
+            source = "" if hidden else re.sub(r"\A(#\|.*\n?)+", "", cell.source)
             text += [f"```python\n{source}\n```"] if source.strip() else []
             text += [one for output in cell.outputs if (one := said(output))]
     return "\n\n".join(filter(None, text)) + "\n"

@@ -40,6 +40,7 @@ from docs.names import (
     repository,
 )
 from docs.reference import block, details, fenced, folded
+from docs.shell import commands, sets_up
 
 EXECUTED = ROOT / "_proc.executed"  # copies of the pipeline's notebooks with their outputs; see docs/executed.py
 FOLDERS = ("images", "site")  # what the site has besides pages
@@ -265,6 +266,13 @@ def of_code(cell: Cell, module: str | None) -> Iterator[Cell]:
     if not cell.outputs and (body := parsed(cell.source)) and only_imports(body):
         yield new_markdown_cell(details("Imports", fenced(cell.source)), metadata={"made": True})
         return
+    if "stage" in cell.source:
+        if command := commands(parsed(cell.source), cell.outputs):
+            yield new_markdown_cell(f"```bash\n{command}\n```", metadata={"made": True})
+            cell.source = f"#| echo: false\n{cell.source}"
+        elif not cell.outputs and sets_up(parsed(cell.source)):
+            yield new_markdown_cell(details("Set-up of the examples", fenced(cell.source)), metadata={"made": True})
+            return
     prose = ["".join(o.data["text/markdown"]) for o in cell.outputs if "text/markdown" in o.get("data", {})]
     cell.outputs = [o for o in cell.outputs if "text/markdown" not in o.get("data", {})]
     cell.outputs = [as_block(o) for o in cell.outputs]

@@ -209,7 +209,8 @@ def test_every_link_of_a_page_leads_somewhere(path):
     here, broken = html_name(path.relative_to(NBS)), []
     about = re.compile(rf"{re.escape(build.settings()['git_url'])}/(?:blob|tree)/[^/]+/([^#]+)")
     for cell in page(path).cells:
-        for _, _, target in LINK.findall(cell.source) if cell.cell_type == "markdown" else []:
+        parts = outside_code(cell.source) if cell.cell_type == "markdown" else []
+        for _, _, target in LINK.findall("".join(part for is_prose, part in parts if is_prose)):
             if (found := about.match(target)) and not (ROOT / found[1]).exists():
                 broken.append(target)
             file, _, anchor = target.partition("#")
