@@ -82,8 +82,8 @@ def environment(root: Path) -> dict[str, str]:
     return {**outside, "PYTHONPATH": str(root), "PATH": tools}
 
 
-def copy_project(root: Path, declaration: str = DECLARATION, rows: str = ROWS) -> Path:
-    "Make the copy below `root`, with the library exported from its notebooks."
+def copy_files(root: Path) -> Path:
+    "Copy the project's files to `root`, with the same environment."
     listed = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=20
     ).stdout
@@ -91,6 +91,12 @@ def copy_project(root: Path, declaration: str = DECLARATION, rows: str = ROWS) -
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, root / name, follow_symlinks=False)
     (root / ".venv").symlink_to(Path(sys.executable).parents[1])
+    return root
+
+
+def copy_project(root: Path, declaration: str = DECLARATION, rows: str = ROWS) -> Path:
+    "Make the copy below `root`, with the library exported from its notebooks."
+    copy_files(root)
     declare(root / "nbs/api/01_table.ipynb", declaration, rows)
     subprocess.run(["nbdev-export"], cwd=root, env=environment(root), check=True, timeout=60)
     return root

@@ -1,0 +1,179 @@
+"""Each table from its file to its scored file: declared, trained, served, logged, labelled, watched, explained."""
+
+import csv
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from iris_nb.bundle import champion, read_bundle
+from iris_nb.files.frame import read_rows
+from iris_nb.predict.explain import contributions, counterfactual, counterfactual_sentence
+from iris_nb.predict.predictor import Predictor
+from iris_nb.schema import Schema, decode_row
+from iris_nb.train.data import arrays
+from tests.another_table import copy_files, environment
+from tests.running import free_port, running
+from tests.tables.worlds import WORLDS, World, add_costs
+
+pytestmark = pytest.mark.slow
+LONG = bool(os.environ.get("IRIS_LONG_TESTS"))
+QUICK = ("penguins", "made")  # the others take minutes together
+ROWS = 200  # that are sent and scored
+#: A hundredth of the usual effort: one candidate, a few folds.
+BUDGET = ["candidates=logistic_regression", "splits=4", "repeats=1", "coverage_splits=0", "jobs=1"]
+
+
+@dataclass
+class Life:
+    "A project about one table: a copy of this one in which `declare` wrote the table's lesson."
+
+    world: World
+    root: Path  # of the copy
+    file: Path
+    said: dict[str, str]  # what each command printed
+
+    @property
+    def home(self) -> Path:
+        return self.root / "var"
+
+    def environ(self, **settings: str) -> dict[str, str]:
+        return {**environment(self.root), "IRIS_HOME": str(self.home), **settings}
+
+    def call(self, *words: str, code: int = 0, **settings: str) -> str:
+        "Run `iris-nb` in the copy, and return what it printed."
+        program = Path(sys.executable).parent / "iris-nb"
+        done = subprocess.run(
+            [program, *words], cwd=self.root, env=self.environ(**settings), capture_output=True, text=True, timeout=300
+        )
+        said = done.stdout + done.stderr
+        assert done.returncode == code, f"iris-nb {' '.join(words)} ended with {done.returncode}:\n{said[-3000:]}"
+        assert "Traceback" not in said, said
+        return said
+
+    def predictor(self) -> Predictor:
+        folder = champion(self.home / "bundles")
+        assert folder, self.said["train"]
+        return Predictor.load(folder, self.schema())
+
+    def schema(self) -> Schema:
+        folder = champion(self.home / "bundles")
+        return read_bundle(folder).card.schema
+
+    def rows(self) -> list[dict[str, object]]:
+        "Return some rows of the file, evenly chosen, as JSON has them; gaps are null or left out in turns."
+        schema = self.schema()
+        X, _ = arrays(read_rows(self.file, schema), schema)
+        rows = [decode_row(schema, x) for x in X[:: max(1, len(X) // ROWS)][:ROWS]]
+        return [{k: v for k, v in row.items() if v is not None} if i % 2 else row for i, row in enumerate(rows)]
+
+
+@pytest.fixture(scope="module", params=[
+    pytest.param(name, marks=[] if name in QUICK else [
+        pytest.mark.long, pytest.mark.skipif(not LONG, reason="under `make test-long`")
+    ]) for name in WORLDS
+])  # fmt: skip
+def life(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Life:
+    "The project after `declare` and `train`."
+    world = WORLDS[request.param]
+    root = copy_files(tmp_path_factory.mktemp(world.name) / "project")
+    file = world.write(root)
+    life = Life(world, root, file, {})
+    life.said["declare"] = life.call("declare", str(file), "--target", world.target, "--row", world.row, "--force")
+    if world.costs:
+        add_costs(root / "nbs/api/01_table.ipynb", world.costs)
+        subprocess.run(["nbdev-export"], cwd=root, env=environment(root), check=True, timeout=60)
+    life.said["train"] = life.call("train", *[word for p in BUDGET for word in ("-p", *p.split("="))])
+    return life
+
+
+@pytest.fixture(scope="module")
+def url(life: Life) -> Iterator[str]:
+    "The service about the table."
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    environ = life.environ(IRIS_PORT=str(port))
+    with running([sys.executable, "-m", "serve"], f"{address}/health", life.root / "service", environ, life.root):
+        yield address
+
+
+@pytest.fixture(scope="module")
+def answers(life: Life, url: str) -> dict[str, list[object]]:
+    "What the service says about a sample of the table."
+    reply = httpx.post(f"{url}/predict", json={"samples": life.rows()}, timeout=60)
+    assert reply.status_code == 200, reply.text
+    return reply.json()
+
+
+def test_what_declare_proposes_is_fit_to_train_on(life):
+    assert "iris-nb train" in life.said["declare"]
+    assert life.schema().row == life.world.row
+
+
+def test_the_service_answers_as_the_bundle_does(life, answers):
+    predictor = life.predictor()
+    X = np.array([[f.encode(row.get(f.name)) for f in predictor.schema.features] for row in life.rows()])
+    P = predictor.probabilities(X)
+    np.testing.assert_allclose(answers["probabilities"], P, atol=1e-9)
+    assert answers["predictions"] == predictor.labels(P)
+    assert answers.get("decisions") == predictor.decisions(P)
+
+
+def test_the_log_holds_the_rows_and_takes_their_classes(life, url, answers):
+    ids, labels = answers["prediction_ids"], answers["predictions"]
+    for id, label in list(zip(ids, labels, strict=True))[:5]:
+        reply = httpx.post(f"{url}/predictions/{id}/label", json={"label": label}, timeout=60)
+        assert reply.status_code in (200, 201, 204), reply.text
+    page = httpx.get(f"{url}/predictions", params={"limit": 1000}, timeout=60).json()
+    kept = {item["prediction_id"]: item for item in page["predictions"]}
+    names = life.schema().names
+    for id, row in zip(ids, life.rows(), strict=True):
+        assert kept[id]["features"] == {name: row.get(name) for name in names}
+    assert sum(item["label"] is not None for item in kept.values()) == 5
+
+
+def test_wrong_rows_are_refused_with_a_sentence_for_each_fault(life, url):
+    schema, row = life.schema(), life.rows()[0]
+    wrong = {**row, **{f.name: {"not": "a value"} for f in schema.features}, "unheard_of": 1}
+    reply = httpx.post(f"{url}/predict", json=wrong, timeout=60)
+    assert reply.status_code == 422
+    assert len(reply.json()["errors"]) == len(schema.features) + 1
+
+
+@pytest.mark.parametrize("drifts", [False, True], ids=["without drift", "with drift"])
+def test_the_watch_raises_an_alarm_where_rows_drift_and_only_there(life, drifts, tmp_path):
+    log = f"sqlite:///{tmp_path / 'log.db'}"
+    drift = ["--drift", life.world.drifting, "3", "--onset", "0"] if drifts else []
+    life.call("simulate", "--past", "60", "--rate", "0.1", *drift, IRIS_DATABASE_URL=log)
+    said = life.call("watch", "--window", "24h", code=1 if drifts else 3, IRIS_DATABASE_URL=log)
+    assert (life.world.drifting.replace("_", " ") in said.replace("_", " ")) or not drifts
+
+
+def test_answers_are_explained_with_values_of_the_table(life):
+    predictor = life.predictor()
+    schema, trained = predictor.schema, predictor.bundle.reference[0]
+    for row in trained[:: len(trained) // 5][:5]:
+        speaks = contributions(predictor.probabilities, trained, row, schema)
+        assert set(speaks.terms) == set(schema.names)
+        change = counterfactual(predictor.probabilities, trained, row, schema)
+        if change:
+            feature = schema.features[schema.names.index(change.feature)]
+            assert feature.accepts(change.value)
+            assert not feature.fixed
+        assert counterfactual_sentence(change, decode_row(schema, row), schema)
+
+
+def test_a_file_is_scored_as_the_service_answers(life, tmp_path):
+    said = life.call("score", str(life.file), "-o", str(tmp_path / "answers.csv"), "--quiet")
+    predictor = life.predictor()
+    X, _ = arrays(read_rows(life.file, predictor.schema), predictor.schema)
+    with (tmp_path / "answers.csv").open(encoding="utf-8", newline="") as text:
+        lines = list(csv.DictReader(text))
+    assert len(lines) == len(X), said
+    assert [line["prediction"] for line in lines] == predictor.labels(predictor.probabilities(X))
