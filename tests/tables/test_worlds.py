@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import msgspec
 import numpy as np
 import pytest
 
-from iris_nb.bundle import champion, read_bundle
+from iris_nb.bundle import Card, champion
 from iris_nb.files.frame import read_rows
 from iris_nb.predict.explain import contributions, counterfactual, counterfactual_sentence
 from iris_nb.predict.predictor import Predictor
@@ -59,12 +60,13 @@ class Life:
 
     def predictor(self) -> Predictor:
         folder = champion(self.home / "bundles")
-        assert folder, self.said["train"]
+        assert folder
         return Predictor.load(folder, self.schema())
 
     def schema(self) -> Schema:
         folder = champion(self.home / "bundles")
-        return read_bundle(folder).card.schema
+        assert folder, self.said["train"]
+        return msgspec.json.decode((folder / "card.json").read_bytes(), type=Card).schema
 
     def rows(self) -> list[dict[str, object]]:
         "Return some rows of the file, evenly chosen, as JSON has them; gaps are null or left out in turns."
