@@ -90,7 +90,7 @@ def _made_kinds() -> list[Kind]:
 MADE = Schema("parts", "part", tuple(_made_kinds()), "state", ("fine", "faulty"), costs=binary_costs(1, 30))
 
 
-def made(count: int = 3000, seed: int = 1) -> pd.DataFrame:
+def made(count: int = 6000, seed: int = 1) -> pd.DataFrame:
     "Return parts of machines, one in a hundred faulty, one cell in twenty empty where cells may be."
     random = np.random.default_rng(seed)
     doubles = {f.name: f.draw(random, count) for f in MADE.features}
