@@ -6,7 +6,7 @@ asking first, while for JSON a browser asks with a preflight request, which CORS
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from litestar.types import Receive
@@ -15,6 +15,7 @@ from serve.errors import InvalidInput, NotJson, TooLarge, TooSlow
 
 _RawHeaders = Mapping[bytes, bytes]
 _SLOW = "the body takes too long"
+NO_TYPE = ""  # among the content types that a route takes: a body without one, from whatever is no web page
 
 
 class BodyReader:
@@ -24,10 +25,14 @@ class BodyReader:
         self.max_bytes, self.timeout = max_bytes, timeout
         self.reading: dict[asyncio.Task[Any] | None, float] = {}  # who reads, since when
 
-    async def read(self, headers: _RawHeaders, receive: Receive) -> bytes:
-        "Return the whole body; raise NotJson, TooLarge, TooSlow, or InvalidInput where it ends too early."
+    async def read(self, headers: _RawHeaders, receive: Receive, takes: Container[str] = ()) -> bytes:
+        """Return the whole body; raise NotJson, TooLarge, TooSlow, or InvalidInput where it ends too early.
+
+        A route may take other content types than JSON. A browser says its page's origin with whatever it posts, so
+        that a body without a content type and without an origin comes from another program.
+        """
         if (kind := headers.get(b"content-type")) is not None:
-            _check_content_type(kind)
+            _check_content_type(kind, takes)
         announced = headers.get(b"content-length", b"")
         if announced.isdigit() and int(announced) > self.max_bytes:
             raise self._too_large()
@@ -42,7 +47,7 @@ class BodyReader:
             raise TooSlow(f"A body has to arrive within {self.timeout:g} s.", connection="close") from None
         finally:
             del self.reading[task]
-        if body and kind is None:
+        if body and kind is None and (NO_TYPE not in takes or b"origin" in headers):
             raise NotJson("Send the header Content-Type: application/json; this request has no content type.")
         return body
 
@@ -71,14 +76,17 @@ class BodyReader:
         return TooLarge(f"A body may have {self.max_bytes:,} bytes.", connection="close")
 
 
-def _check_content_type(kind: bytes) -> None:
-    "Raise NotJson unless a content type is JSON."
-    first, _, second = kind.partition(b";")[0].strip().lower().partition(b"/")
-    if first != b"application" or (second != b"json" and not second.endswith(b"+json")):
+def _check_content_type(kind: bytes, takes: Container[str]) -> None:
+    "Raise NotJson unless a content type is JSON, or one that the route takes besides."
+    plain = kind.partition(b";")[0].strip().lower()
+    first, _, second = plain.partition(b"/")
+    if first == b"application" and (second == b"json" or second.endswith(b"+json")):
+        return
+    if not plain or plain.decode("latin-1") not in takes:
         raise NotJson(f"Send the header Content-Type: application/json, not {kind[:80].decode('latin-1')!r}.")
 
 
-def receive_whole(reader: BodyReader, headers: _RawHeaders, receive: Receive) -> Receive:
+def receive_whole(reader: BodyReader, scope: Any, headers: _RawHeaders, receive: Receive) -> Receive:
     "Return a way to receive that reads the whole body once it is first asked for: after the guards, not before."
     done = False
 
@@ -87,6 +95,7 @@ def receive_whole(reader: BodyReader, headers: _RawHeaders, receive: Receive) ->
         if done:
             return await receive()
         done = True
-        return {"type": "http.request", "body": await reader.read(headers, receive), "more_body": False}
+        takes = scope["route_handler"].opt.get("takes", ())
+        return {"type": "http.request", "body": await reader.read(headers, receive, takes), "more_body": False}
 
     return once

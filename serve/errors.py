@@ -14,6 +14,7 @@ from litestar.openapi import ResponseSpec
 
 from iris_nb.audit.log import AuditConflict, AuditError, AuditMissing
 from iris_nb.bundle import BundleError
+from serve.protocols import InferError
 from serve.schemas import Fault, Problem
 
 _LONGEST = 200  # characters
@@ -144,26 +145,50 @@ def problem_of(error: Exception, request_id: str) -> tuple[Problem, dict[str, st
     return Problem(f"urn:problem:{rule.slug}", rule.title, rule.status, detail, request_id, errors), headers
 
 
-def error_response(error: Exception, request_id: str) -> tuple[int, bytes, dict[str, str]]:
-    "Return status, body and headers for an error; a problem that can't be encoded is answered as a fault of ours."
+def error_response(error: Exception, request_id: str, path: str = "") -> tuple[int, bytes, dict[str, str]]:
+    """Return status, body and headers for an error, in the form that belongs to the path.
+
+    A problem that can't be encoded is answered as a fault of ours.
+    """
     problem, headers = problem_of(error, request_id)
     try:
-        return problem.status, msgspec.json.encode(problem), headers
+        payload = _encode_for(path, problem)
     except ValueError as unencodable:
         problem, headers = problem_of(RuntimeError(f"a problem can't be encoded: {unencodable}"), request_id)
-        return problem.status, msgspec.json.encode(problem), headers
+        payload = _encode_for(path, problem)
+    return problem.status, payload, headers | {"content-type": media_type_of(path)}
+
+
+def media_type_of(path: str) -> str:
+    "Return the content type of an error: a client of the Open Inference Protocol knows no problems."
+    return "application/json" if is_open_inference(path) else MEDIA_TYPE
+
+
+def is_open_inference(path: str) -> bool:
+    "Return whether a path belongs to the Open Inference Protocol."
+    return path == "/v2" or path.startswith("/v2/")
+
+
+def _encode_for(path: str, problem: Problem) -> bytes:
+    if not is_open_inference(path):
+        return msgspec.json.encode(problem)
+    text = "; ".join(map(str, problem.errors)) or problem.detail  # `detail` has only the first five
+    return msgspec.json.encode(InferError(f"{problem.title}. {text}"))
 
 
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     "Answer an error that was raised inside Litestar."
-    status, payload, headers = error_response(error, request.scope["state"].get("request_id", ""))
-    return Response(payload, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+    request_id = request.scope["state"].get("request_id", "")
+    status, payload, headers = error_response(error, request_id, request.scope["path"])
+    return Response(payload, status_code=status, media_type=headers.pop("content-type"), headers=headers)
 
 
-def error_responses(*statuses: int) -> dict[int, ResponseSpec]:
+def error_responses(
+    *statuses: int, form: type[msgspec.Struct] = Problem, media_type: str = MEDIA_TYPE
+) -> dict[int, ResponseSpec]:
     "Return what a route's documentation says of the errors that it can answer with."
     titles = {s: "; ".join({rule.title: s for rule in TABLE.values() if rule.status == s}) for s in statuses}
-    return {s: ResponseSpec(Problem, False, about, MEDIA_TYPE) for s, about in titles.items()}
+    return {s: ResponseSpec(form, False, about, media_type) for s, about in titles.items()}
 
 
 def _faults_of(extra: Any) -> list[Fault]:

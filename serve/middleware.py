@@ -20,7 +20,7 @@ from uuid_utils import uuid7
 
 from serve.batching import RequestContext
 from serve.body import receive_whole
-from serve.errors import MEDIA_TYPE, InvalidInput, Unknown, WrongHost, error_response
+from serve.errors import InvalidInput, Unknown, WrongHost, error_response
 from serve.service import Service
 from serve.settings import Settings
 
@@ -36,7 +36,6 @@ _SECURITY: _Headers = [
     (b"cache-control", b"no-store"),
 ]
 _JSON: _Headers = [(b"content-type", b"application/json"), *_SECURITY]
-_PROBLEM: _Headers = [(b"content-type", MEDIA_TYPE.encode()), *_SECURITY]
 
 
 class RequestMiddleware:
@@ -106,12 +105,12 @@ class RequestMiddleware:
                 message["headers"] = there + [pair for pair in ours if pair[0] not in names]
             await send(message)
 
-        await self._app(scope, receive_whole(self._service.bodies, headers, receive), sending)
+        await self._app(scope, receive_whole(self._service.bodies, scope, headers, receive), sending)
 
     async def _refuse(self, error: Exception, scope: Any, headers: dict[bytes, bytes], send: Send) -> None:
         "Answer with what went wrong."
-        status, payload, more = error_response(error, scope["state"]["request_id"])
-        sent = _PROBLEM + [(name.encode(), value.encode()) for name, value in more.items()]
+        status, payload, more = error_response(error, scope["state"]["request_id"], scope["path"])
+        sent = _SECURITY + [(name.encode(), value.encode()) for name, value in more.items()]
         await _send(status, payload, sent, scope, headers, self._cors, send)
 
 

@@ -18,11 +18,11 @@ from serve.errors import InvalidInput
 from serve.schemas import BadRow, Fault, LabelRequest, batch_type, row_type
 
 Row = tuple[Value, ...]  # of one row, in the order of the features; None for a gap
-_MAX_FAULTS = 1000  # in one answer: a small body can hold a great many
+MAX_FAULTS = 1000  # in one answer: a small body can hold a great many
 ALPHA = 0.001, 0.999  # error rates that a prediction set can be asked for
 _LONGEST_NAME = 80  # characters of an unknown name that an answer repeats
 _LONGEST_EXPECTED = 300  # characters of what was expected, which may list every name of a wide table
-_TWICE = object()  # stands for the value of a name that a body gives twice
+TWICE = object()  # stands for the value of a name that a body gives twice
 
 _DAYS = 4096  # and short texts, whose check is remembered: the same ones come again
 _ODD = (msgspec.MsgspecError, RecursionError, ValueError)
@@ -72,24 +72,24 @@ class BodyParser:
 
     def row(self, body: bytes) -> Row:
         "Return one row; raise InvalidInput with what is wrong with it."
-        row = _parse_json(body)
+        row = parse_json(body)
         errors, more = _row_faults(self.schema, row, "")
         if errors:
-            raise _invalid(errors, more)
+            raise invalid(errors, more)
         return _values(self.schema, row)
 
     def batch(self, body: bytes, max_rows: int) -> list[Row]:
         "Return the rows of a batch; raise InvalidInput with what is wrong with them."
         rows, rejected, more = _split_valid(self.schema, body, max_rows)
         if rejected:
-            raise _invalid([fault for bad in rejected for fault in bad.errors], more)
+            raise invalid([fault for bad in rejected for fault in bad.errors], more)
         return rows
 
     def partial(self, body: bytes, max_rows: int) -> tuple[list[Row], list[BadRow]]:
         "Return the good rows of a batch, at least one, and what is wrong with the others; raise InvalidInput."
         rows, rejected, more = _split_valid(self.schema, body, max_rows)
         if not rows:
-            raise _invalid([fault for bad in rejected for fault in bad.errors], more)
+            raise invalid([fault for bad in rejected for fault in bad.errors], more)
         return rows, rejected
 
 
@@ -117,11 +117,11 @@ class _MixedRows:
 
 
 def _split_valid(schema: Schema, body: bytes, max_rows: int) -> tuple[list[Row], list[BadRow], int]:
-    "Return good rows, bad rows with at most _MAX_FAULTS faults in all, and how many more there are."
+    "Return good rows, bad rows with at most MAX_FAULTS faults in all, and how many more there are."
     good: list[Row] = []
     rejected: list[BadRow] = []
-    room, unlisted = _MAX_FAULTS, 0
-    for i, row in enumerate(_samples_of(_parse_json(body), max_rows)):
+    room, unlisted = MAX_FAULTS, 0
+    for i, row in enumerate(_samples_of(parse_json(body), max_rows)):
         faults, more = _row_faults(schema, row, f"/samples/{i}")
         if faults:
             rejected.append(BadRow(i, faults[:room]))  # later bad rows stand there with their index alone
@@ -145,24 +145,24 @@ def _is_closed(kind: Kind) -> bool:
 
 def parse_label(schema: Schema, body: bytes) -> LabelRequest:
     "Return what a row really was; raise InvalidInput with what is wrong with the body."
-    asked = _parse_json(body)
+    asked = parse_json(body)
     if not isinstance(asked, dict):
-        raise _invalid([Fault("", "", "an object with the field label", shown(asked))])
+        raise invalid([Fault("", "", "an object with the field label", shown(asked))])
     label, correct = asked.get("label"), asked.get("correct", False)
     errors = []
     if not isinstance(label, str) or label not in schema.classes:
         errors.append(_wrong_value(asked, "label", f"one of {', '.join(schema.classes)}"))
     if not isinstance(correct, bool):
         errors.append(_wrong_value(asked, "correct", "true or false"))
-    unknown, more = _unknown_fields(asked, LabelRequest.__struct_fields__, "label, correct and nothing else")
+    unknown, more = unknown_fields(asked, LabelRequest.__struct_fields__, "label, correct and nothing else")
     if errors or unknown:
-        raise _invalid(errors + unknown, more)
+        raise invalid(errors + unknown, more)
     return LabelRequest(str(label), correct is True)
 
 
 def _wrong_value(body: dict[str, Any], name: str, expected: str) -> Fault:
     got = "nothing: the field is missing" if name not in body else shown(body[name])
-    return _fault("", name, expected, "two values" if body.get(name) is _TWICE else got)
+    return fault_at("", name, expected, "two values" if body.get(name) is TWICE else got)
 
 
 class _Options(NamedTuple):
@@ -189,7 +189,7 @@ def parse_options(query: bytes) -> _Options:
             except ValueError:
                 errors.append(Fault("", name, expected, shown(text)))
     if errors:
-        raise _invalid(errors[:_MAX_FAULTS], len(errors[_MAX_FAULTS:]))
+        raise invalid(errors[:MAX_FAULTS], len(errors[MAX_FAULTS:]))
     return _Options(**found)
 
 
@@ -197,11 +197,11 @@ def _mark_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     "Return an object's names and values, with a mark for each name that stands there more than once."
     row = dict(pairs)
     if len(row) < len(pairs):
-        row.update((name, _TWICE) for name, times in Counter(name for name, _ in pairs).items() if times > 1)
+        row.update((name, TWICE) for name, times in Counter(name for name, _ in pairs).items() if times > 1)
     return row
 
 
-def _parse_json(body: bytes) -> Any:
+def parse_json(body: bytes) -> Any:
     "Return any JSON, NaN and names that stand twice included; raise InvalidInput where it is none."
     try:
         return json.loads(body.decode(), object_pairs_hook=_mark_duplicates)
@@ -213,46 +213,46 @@ def _parse_json(body: bytes) -> Any:
         got = f"one that ends too early or is not JSON at line {error.lineno}, column {error.colno}"
     except ValueError:
         got = "one with a number of thousands of digits"
-    raise _invalid([Fault("", "", "a JSON body", got if body else "an empty body")])
+    raise invalid([Fault("", "", "a JSON body", got if body else "an empty body")])
 
 
 def _samples_of(body: Any, max_rows: int) -> list[Any]:
     "Return the list under the batch's only field."
     if not isinstance(body, dict):
-        raise _invalid([Fault("", "", "an object with the field samples", shown(body))])
+        raise invalid([Fault("", "", "an object with the field samples", shown(body))])
     errors, samples = [], body.get("samples")
     if not isinstance(samples, list) or not 0 < len(samples) <= max_rows:
         got = f"a list of {len(samples):,}" if isinstance(samples, list) else shown(samples)
-        got = "two values" if samples is _TWICE else got if "samples" in body else "nothing: the field is missing"
+        got = "two values" if samples is TWICE else got if "samples" in body else "nothing: the field is missing"
         errors = [Fault("/samples", "samples", f"a list of 1 to {max_rows:,} rows", got)]
-    unknown, more = _unknown_fields(body, ("samples",), "samples and nothing else")
+    unknown, more = unknown_fields(body, ("samples",), "samples and nothing else")
     if errors or unknown:
-        raise _invalid(errors + unknown, more)
+        raise invalid(errors + unknown, more)
     return list(body["samples"])
 
 
-def _unknown_fields(body: dict[str, Any], known: Iterable[str], expected: str) -> tuple[list[Fault], int]:
+def unknown_fields(body: dict[str, Any], known: Iterable[str], expected: str) -> tuple[list[Fault], int]:
     "Return a fault for each unknown name, and how many are not listed."
     unknown = body.keys() - set(known)
-    listed = islice((name for name in body if name in unknown), _MAX_FAULTS)
-    faults = [_fault("", name, expected, "an unknown field") for name in listed]
+    listed = islice((name for name in body if name in unknown), MAX_FAULTS)
+    faults = [fault_at("", name, expected, "an unknown field") for name in listed]
     return faults, len(unknown) - len(faults)
 
 
 def _row_faults(schema: Schema, row: Any, where: str) -> tuple[list[Fault], int]:
     "Return the schema's faults of one row, with pointers that begin at `where`, and how many are not listed."
     unlisted = 0
-    if isinstance(row, dict) and (unlisted := max(0, len(row) - len(schema.names) - _MAX_FAULTS)):
+    if isinstance(row, dict) and (unlisted := max(0, len(row) - len(schema.names) - MAX_FAULTS)):
         known = {name: row[name] for name in schema.names if name in row}
-        unlisted = len(row) - len(known) - _MAX_FAULTS
-        row = known | dict(islice(((name, row[name]) for name in row if name not in known), _MAX_FAULTS))
+        unlisted = len(row) - len(known) - MAX_FAULTS
+        row = known | dict(islice(((name, row[name]) for name in row if name not in known), MAX_FAULTS))
     found = faults_of(schema, row)
     if isinstance(row, dict):
-        found = [replace(f, got="two values") if row.get(f.field) is _TWICE else f for f in found]
-    return [_fault(where, f.field, f.expected, f.got) for f in found], unlisted
+        found = [replace(f, got="two values") if row.get(f.field) is TWICE else f for f in found]
+    return [fault_at(where, f.field, f.expected, f.got) for f in found], unlisted
 
 
-def _fault(where: str, field: str, expected: str, got: str) -> Fault:
+def fault_at(where: str, field: str, expected: str, got: str) -> Fault:
     "Return a fault whose field is named in text that can be sent: not too long, and without lone surrogates."
     field = field.encode(errors="replace").decode()
     if len(field) > _LONGEST_NAME:
@@ -262,11 +262,11 @@ def _fault(where: str, field: str, expected: str, got: str) -> Fault:
     return Fault(pointer, field, expected, got.encode(errors="replace").decode())
 
 
-def _invalid(errors: list[Fault], unlisted: int = 0) -> InvalidInput:
+def invalid(errors: list[Fault], unlisted: int = 0) -> InvalidInput:
     "Return the error that names these faults: the first five in a sentence, a thousand one by one."
-    first = "; ".join(f"{e.pointer or e.field or 'the body'}: expected {e.expected}, got {e.got}" for e in errors[:5])
+    first = "; ".join(map(str, errors[:5]))
     rest = len(errors) + unlisted - 5
-    return InvalidInput(first + (f"; and {rest:,} more" if rest > 0 else ""), errors[:_MAX_FAULTS])
+    return InvalidInput(first + (f"; and {rest:,} more" if rest > 0 else ""), errors[:MAX_FAULTS])
 
 
 def _share(text: str) -> float:

@@ -11,9 +11,11 @@ from msgspec.json import schema_components
 
 from iris_nb.audit.history import spreadsheet_text
 from iris_nb.schema import Kind, Schema
+from serve.protocols import STRUCTS
 
 #: A row that is called like one of these is documented as BatchRow, HealthRow …
 _OWN_STRUCTS = {"Batch", "Fault", "BadRow", "Answer", "Problem", "Health", "Alive", "Root", "LoggedPrediction", "Page"}
+_OWN_STRUCTS |= {struct.__name__ for struct in STRUCTS}
 _OWN_STRUCTS |= {"LabelRequest", "Row", "Label", "Probabilities", "Feature", "Card", "Schema"}
 
 
@@ -61,6 +63,9 @@ class Fault(Struct, frozen=True):
     field: Annotated[str, Meta(description="Name of the field; empty for the row or body as a whole.")]
     expected: str
     got: str
+
+    def __str__(self) -> str:
+        return f"{self.pointer or self.field or 'the body'}: expected {self.expected}, got {self.got}"
 
 
 class BadRow(Struct, frozen=True):
@@ -220,11 +225,11 @@ def _csv_row(row: LoggedPrediction, columns: list[str]) -> Iterable[Any]:
     return [*map(spreadsheet_text, texts), *row.probabilities]
 
 
-def components(schema: Schema) -> dict[str, Any]:
+def components(schema: Schema, more: Iterable[type[Struct]] = ()) -> dict[str, Any]:
     "Return what OpenAPI says of everything that goes over the wire, by name."
     ours = [t for t in globals().values() if isinstance(t, type) and issubclass(t, Struct) and t is not Struct]
     row = row_type(schema)
-    _, found = schema_components([*ours, row, batch_type(row)], ref_template=_COMPONENT)
+    _, found = schema_components([*ours, *more, row, batch_type(row)], ref_template=_COMPONENT)
     told = found[row.__name__]["properties"]
     told |= {f.name: _field(f, told[f.name]) for f in schema.features}
     order = f"In the order {', '.join(schema.classes)}."

@@ -25,7 +25,9 @@ from litestar.router import Router
 
 import iris_nb
 from iris_nb.schema import Schema
+from serve import tensors
 from serve.errors import Unknown
+from serve.protocols import STRUCTS
 from serve.schemas import components, row_type
 
 _FILES = {
@@ -76,6 +78,7 @@ def config_of(schema: Schema) -> OpenAPIConfig:
         tags=[
             Tag("predictions", "Asked for, looked up, labelled."),
             Tag("model", "Which one answers."),
+            Tag("open inference", "Protocol v2, for the clients of Triton, KServe and others."),
             Tag("service"),
         ],
     )
@@ -123,12 +126,15 @@ def document(app: Litestar) -> dict[str, Any]:
     "Return Litestar's account of the routes, with msgspec's of the structs: it knows units and unknown fields."
     found = app.openapi_schema.to_schema()
     schema: Schema = app.state.service.schema
-    found["components"]["schemas"] |= components(schema)
+    found["components"]["schemas"] |= components(schema, STRUCTS)
+    found["components"]["schemas"]["InferRequest"]["examples"] = [tensors.example_of(schema)]
     operations = [operation for path in found["paths"].values() for operation in path.values()]
     for parameter in chain.from_iterable(operation.get("parameters", []) for operation in operations):
         parameter["schema"] = _without_null(parameter["schema"])
         if parameter["name"] == "label":
             parameter["schema"]["enum"] = list(schema.classes)
+        if parameter["name"] == "name":  # of a model; the one that answers may be called by its own name as well
+            parameter["schema"]["enum"] = [schema.name]
     for operation in operations:
         if kind := _ALSO.get(operation["operationId"]):
             operation["responses"]["200"]["content"][kind] = {"schema": {"type": "string"}}
