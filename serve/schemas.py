@@ -225,11 +225,11 @@ def _csv_row(row: LoggedPrediction, columns: list[str]) -> Iterable[Any]:
     return [*map(spreadsheet_text, texts), *row.probabilities]
 
 
-def components(schema: Schema, more: Iterable[type[Struct]] = ()) -> dict[str, Any]:
+def components(schema: Schema) -> dict[str, Any]:
     "Return what OpenAPI says of everything that goes over the wire, by name."
     ours = [t for t in globals().values() if isinstance(t, type) and issubclass(t, Struct) and t is not Struct]
     row = row_type(schema)
-    _, found = schema_components([*ours, *more, row, batch_type(row)], ref_template=_COMPONENT)
+    _, found = schema_components([*ours, *STRUCTS, row, batch_type(row)], ref_template=_COMPONENT)
     told = found[row.__name__]["properties"]
     told |= {f.name: _field(f, told[f.name]) for f in schema.features}
     order = f"In the order {', '.join(schema.classes)}."

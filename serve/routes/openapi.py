@@ -27,7 +27,6 @@ import iris_nb
 from iris_nb.schema import Schema
 from serve import tensors
 from serve.errors import Unknown
-from serve.protocols import STRUCTS
 from serve.schemas import components, row_type
 
 _FILES = {
@@ -126,7 +125,7 @@ def document(app: Litestar) -> dict[str, Any]:
     "Return Litestar's account of the routes, with msgspec's of the structs: it knows units and unknown fields."
     found = app.openapi_schema.to_schema()
     schema: Schema = app.state.service.schema
-    found["components"]["schemas"] |= components(schema, STRUCTS)
+    found["components"]["schemas"] |= components(schema)
     found["components"]["schemas"]["InferRequest"]["examples"] = [tensors.example_of(schema)]
     operations = [operation for path in found["paths"].values() for operation in path.values()]
     for parameter in chain.from_iterable(operation.get("parameters", []) for operation in operations):
