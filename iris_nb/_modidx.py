@@ -563,6 +563,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                'iris_nb/dashboard/widgets.py'),
                                            'iris_nb.dashboard.widgets._FigureCard.show': ( 'api/dashboard/widgets.html#_figurecard.show',
                                                                                            'iris_nb/dashboard/widgets.py'),
+                                           'iris_nb.dashboard.widgets._gap_box': ( 'api/dashboard/widgets.html#_gap_box',
+                                                                                   'iris_nb/dashboard/widgets.py'),
                                            'iris_nb.dashboard.widgets._plotly_data': ( 'api/dashboard/widgets.html#_plotly_data',
                                                                                        'iris_nb/dashboard/widgets.py'),
                                            'iris_nb.dashboard.widgets._slider_step': ( 'api/dashboard/widgets.html#_slider_step',

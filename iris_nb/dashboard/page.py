@@ -99,7 +99,7 @@ def listing(
     "Return a table that scrolls sideways by itself where the page is narrow."
     def cell(value: object) -> str:
         if isinstance(value, int | float):
-            return f"<td class='number'>{value:.4g}</td>"
+            return f"<td class='number'>{value:{',.0f' if abs(value) >= 10_000 else '.4g'}}</td>"
         return f"<td>{value if isinstance(value, Link) else esc(value)}</td>"
 
     head = "".join(f"<th scope='col'>{esc(name)}</th>" for name in header)

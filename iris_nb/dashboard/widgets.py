@@ -171,12 +171,17 @@ def _widget_of(feature: Kind) -> widgets.Widget:
     return make(min=low, max=high, step=_slider_step(feature), readout_format=form, continuous_update=False, **words)
 
 # %% ../../nbs/api/dashboard/01_widgets.ipynb #1de04cf3
+def _gap_box(feature: Kind) -> widgets.Checkbox:
+    "Return the box that says that a feature is missing."
+    return widgets.Checkbox(description="missing", tooltip=f"{feature.label} is missing", indent=False).add_class("gap")
+
+
 class FeatureControl:
     "A control for the values of one feature, and a box for its gaps where it may have any."
 
     def __init__(self, feature: Kind, value: Value) -> None:
         self.feature, self.widget = feature, _widget_of(feature)
-        self.gap = widgets.Checkbox(description="missing", indent=False).add_class("gap") if feature.missing else None
+        self.gap = _gap_box(feature) if feature.missing else None
         self.box = widgets.HBox([self.widget, self.gap]).add_class("may-be-missing") if self.gap else self.widget
         self.value = value
         self.on_change(self._follow)
