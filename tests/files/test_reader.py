@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from iris_nb.examples import IRIS as SCHEMA
 from iris_nb.examples import PEOPLE
 from iris_nb.files.columns import can_hold
 from iris_nb.files.reader import CsvTable, ParquetTable, open_table
 from iris_nb.files.records import TableError
-from iris_nb.table import SCHEMA
 from iris_nb.train.data import DataError, check, read_table
 from serve.errors import RequestError
 from serve.parsing import BodyParser
@@ -102,7 +102,7 @@ def test_service_scoring_and_training_accept_the_same_values(folder, texts):
     fit = np.logical_and.reduce([chunk.cells(kind).is_fit for kind in SCHEMA.features])
     assert fit.tolist() == service
     try:
-        fit = not any(fault.startswith(FIRST.name) for fault in check(read_table(path), fewest=0))
+        fit = not any(fault.startswith(FIRST.name) for fault in check(read_table(path, SCHEMA), SCHEMA, fewest=0))
     except DataError as error:
         fit = f"{FIRST.name}: expected" not in str(error)
     assert fit == all(service)

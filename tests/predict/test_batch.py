@@ -14,15 +14,20 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from iris_nb.bundle import champion
+from iris_nb.bundle import Card, champion, point_champion, write_bundle
 from iris_nb.config import IrisError
-from iris_nb.examples import HOUSES, houses
+from iris_nb.examples import HOUSES, houses, irises
+from iris_nb.examples import IRIS as SCHEMA
 from iris_nb.files.reader import CsvTable
 from iris_nb.predict.batch import ScoreError, score
 from iris_nb.predict.commands import SET_ASIDE, score_command
 from iris_nb.predict.predictor import Predictor
-from iris_nb.table import SCHEMA
+from iris_nb.train.data import arrays
+from iris_nb.train.onnx_export import to_onnx
 from tests.serve.mixed import doubles_of, write_champion
 
 NAMES = list(SCHEMA.names)
@@ -33,8 +38,27 @@ QUOTED = ",".join([f'"{VALUES[0]}"', *VALUES[1:]]) + "\n"
 
 
 @pytest.fixture(scope="module")
+def bundles(tmp_path_factory):
+    "A bundles root with a real model of the irises as champion, whatever the project's table is."
+    root, (X, y) = tmp_path_factory.mktemp("bundles"), arrays(irises(), SCHEMA)
+    fitted = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
+    labels, P = np.array(SCHEMA.classes)[y], fitted.predict_proba(X)
+    card = Card("iris_test", "1", "2026-01-01T00:00:00+00:00", SCHEMA)
+    folder = write_bundle(root, card, to_onnx(fitted, SCHEMA), (X[::10], P[::10]), (X, labels), np.zeros(0))
+    point_champion(root, folder.name)
+    return root
+
+
+@pytest.fixture(scope="module")
 def predictor(bundles):
-    return Predictor.load(champion(bundles))
+    return Predictor.load(champion(bundles), SCHEMA)
+
+
+@pytest.fixture
+def command(predictor, monkeypatch):
+    "The verb, whose predictor is that of the irises."
+    monkeypatch.setattr(Predictor, "load", lambda _: predictor)
+    return score_command
 
 
 @pytest.fixture(scope="module")
@@ -178,11 +202,11 @@ def test_whole_numbers_and_short_floats_are_numbers(predictor, tmp_path):
     assert score(predictor, write(frame, tmp_path / "rows.parquet"), tmp_path / "o.csv", progress=False).answered == 2
 
 
-def test_the_command_counts_faulty_rows_in_its_exit_code(bundles, tmp_path):
+def test_the_command_counts_faulty_rows_in_its_exit_code(command, bundles, tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text(",".join(NAMES) + "\n" + GOOD + ",".join([*VALUES[:-1], ""]) + "\n")
     words = [str(path), "-o", str(tmp_path / "out.csv"), "--bundle", str(champion(bundles))]
-    done = CliRunner().invoke(score_command, words)
+    done = CliRunner().invoke(command, words)
     assert done.exit_code == SET_ASIDE
     assert "1 rows answered" in done.output
     assert "1 faulty rows set aside" in done.output
@@ -315,13 +339,13 @@ def test_every_record_is_answered_or_set_aside(predictor, table, tmp_path, lines
         assert pd.read_csv(result.faults)["where"].tolist() == [f"line {i}" for i in bad]
 
 
-def test_a_program_that_is_asked_to_end_leaves_everything_as_it_was(bundles, table, tmp_path, monkeypatch):
+def test_a_program_that_is_asked_to_end_leaves_everything_as_it_was(command, bundles, table, tmp_path, monkeypatch):
     source = table(GOOD, BAD)
     words = [str(source), "-o", str(tmp_path / "out.csv"), "--bundle", str(champion(bundles)), "--quiet"]
-    assert CliRunner().invoke(score_command, words).exit_code == SET_ASIDE
+    assert CliRunner().invoke(command, words).exit_code == SET_ASIDE
     before, handler = snapshot(tmp_path), signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(CsvTable, "verify", lambda *_: signal.raise_signal(signal.SIGTERM))
-    assert CliRunner().invoke(score_command, words).exit_code == 1
+    assert CliRunner().invoke(command, words).exit_code == 1
     assert snapshot(tmp_path) == before
     assert signal.getsignal(signal.SIGTERM) == handler
 
