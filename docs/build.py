@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import nbformat
@@ -38,8 +39,14 @@ def write_pages(to: Path) -> None:
     write_made(to)
     shutil.copy(NBS / "404.qmd", to / "404.qmd")
     shutil.copy(plotly_js(), to / "site" / "plotly.min.js")
-    shutil.copy(ROOT / "_quarto.yml", to / "_quarto.yml")
+    (to / "_quarto.yml").write_text(dated((ROOT / "_quarto.yml").read_text(encoding="utf-8")), encoding="utf-8")
     (to / "nbdev.yml").write_text(about(), encoding="utf-8")
+
+
+def dated(text: str) -> str:
+    "Return the site's description with the version and the day of the build in its footer."
+    today = datetime.now(UTC).strftime("%-d %B %Y")
+    return text.replace("VERSION", f"Version {settings()['version']}").replace("DATE", today)
 
 
 def about() -> str:

@@ -263,6 +263,7 @@ def test_the_site_has_all_its_files_and_asks_nobody_for_more(site, tmp_path):
     styles = {style for theme in themes.values() for style in theme if style.endswith(".scss")}
     for name in (website["favicon"], website["image"], "404.qmd", "_quarto.yml", "nbdev.yml", *styles):
         assert (tmp_path / "pages" / name).is_file(), name
+    assert f"Version {build.settings()['version']}, built " in (tmp_path / "pages/_quarto.yml").read_text()
     for name in styles:
         assert "http" not in (NBS / name).read_text()
     assert "$web-font-path: false" in (NBS / "site/site.scss").read_text()
