@@ -158,7 +158,8 @@ def _sized(c: Candidate, rows: int, classes: int) -> Mapping[str, object]:
     sized = dict(c.parameters)
     if c.make is RandomForestClassifier:
         trees, least = int(sized["n_estimators"]), int(sized["min_samples_leaf"])  # type: ignore[call-overload]
-        bound = _HEAVIEST // (trees * (8 * classes + 20))
+        leaf = 35 * classes if classes <= 3 else 35 + 8 * classes  # bytes, as `trees` writes it
+        bound = _HEAVIEST // (trees * leaf)
         sized |= {"max_leaf_nodes": bound} if rows // least > bound else {}
         sized |= {"max_samples": 100_000} if rows > 150_000 else {}
     if c.make is HistGradientBoostingClassifier and classes > 2:
