@@ -1,6 +1,7 @@
 """Whole tables from files: values by the feature's name, the same as each kind reads from a single cell."""
 
 import datetime
+import gzip
 import math
 
 import numpy as np
@@ -238,3 +239,11 @@ def test_faulty_cells_leave_a_frame_for_further_checks(tmp_path):
     with pytest.raises(CellsError) as raised:
         read_rows(tmp_path / "table.csv", PAIR)
     assert raised.value.frame["a"].tolist() == [1, 99]
+
+
+def test_a_packed_file_that_would_fill_a_disk_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("iris_nb.files.records.MAX_UNPACKED", 1 << 20)
+    monkeypatch.setattr("iris_nb.files.records.MAX_EXPANSION", 10)
+    (tmp_path / "bomb.csv.gz").write_bytes(gzip.compress(b"a,b,c\n" + b"1,p,no\n" * 400_000))
+    with pytest.raises(TableError, match="unpacks to more than"):
+        read_rows(tmp_path / "bomb.csv.gz", PAIR)

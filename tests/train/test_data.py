@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from iris_nb.examples import IRIS, PEOPLE, irises
+from iris_nb.examples import HOUSES, IRIS, PEOPLE, houses, irises
 from iris_nb.train import data
 from iris_nb.train.data import DataError, read_table
 
@@ -196,3 +196,64 @@ def test_remarks_about_equal_rows_are_few_however_many_there_are(frame):
     assert len(said) == 11
     assert "and others are the same" in said[0]
     assert said[-1] == "So are 139 other groups of rows."
+
+
+# ---- every kind of feature ---------------------------------------------------------------------------------------
+
+
+def test_houses_are_fit_to_train_on_and_become_doubles_with_gaps():
+    known = houses()
+    assert check(known, HOUSES) == []
+    X, y = data.arrays(known, HOUSES)
+    for j, kind in enumerate(HOUSES.features):
+        expected = [kind.encode(None if pd.isna(value) else value) for value in known[kind.name]]
+        assert np.array_equal(X[:, j], expected, equal_nan=True)
+    assert [HOUSES.classes[i] for i in y] == known[HOUSES.target].tolist()
+
+
+SPOILED = {
+    "an unknown category": ("heating", "wood", 'heating is not one of gas, oil, heat pump in row 3, but "wood".'),
+    "a gap": ("condition", None, "condition has no value in row 3."),
+    "a fraction": ("rooms", 3.5, "rooms is not a whole number from 1 to 30 in row 3."),
+    "out of bounds": ("rent", -1.0, "rent is not a number from 0 to 20000 € in row 3."),
+    "an early day": ("built", "1700-01-01", "built is not a date from 1850-01-01 to 2050-12-31 in row 3"),
+    "another spelling": ("garden", "yes", 'garden is not true or false in row 3, but "yes".'),
+    "a long category": ("district", "x" * 101, "district is not one of North, South, Old Town, or another text in"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SPOILED)
+def test_what_a_feature_does_not_accept_is_named_with_its_row(case):
+    name, value, said = SPOILED[case]
+    spoiled = houses()
+    spoiled[name] = spoiled[name].astype(float if isinstance(value, float) else object)
+    spoiled.loc[2, name] = value
+    (fault,) = check(spoiled, HOUSES)
+    assert fault.startswith(said)
+
+
+def test_a_gap_where_gaps_are_declared_is_no_fault():
+    known = houses()
+    known.loc[3, ["heating", "rent", "garden"]] = [None, np.nan, None]
+    assert check(known, HOUSES) == []
+
+
+def test_the_hash_sees_categories_gaps_and_the_names_of_values():
+    known, hashed = houses(), data.data_hash(houses(), HOUSES)
+    assert hashed == data.data_hash(known.astype({"heating": object, "rooms": float}), HOUSES)
+    for name, value in (("heating", "gas"), ("rent", 1.0), ("garden", None), ("built", "1990-01-01")):
+        changed = known.copy()
+        changed[name] = changed[name].astype(object) if name != "rent" else changed[name]
+        row = changed.index[[v != value and not (pd.isna(v) and value is None) for v in changed[name]]][0]
+        changed.loc[row, name] = value
+        assert data.data_hash(changed, HOUSES) != hashed
+    heating = dataclasses.replace(HOUSES.features[2], values=("gas", "oil", "pump"))
+    other = dataclasses.replace(HOUSES, features=(*HOUSES.features[:2], heating, *HOUSES.features[3:]))
+    assert data.data_hash(known.replace({"heating": {"heat pump": "pump"}}), other) != hashed
+
+
+def test_equal_rows_with_gaps_are_remarked():
+    known = houses(20)
+    known.loc[[5, 6], "rent"] = np.nan
+    known.loc[6] = known.loc[5]
+    assert remarks(known, HOUSES) == ["Rows 6 and 7 are the same."]
