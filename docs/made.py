@@ -85,7 +85,7 @@ def gallery_page() -> str:
     text = [front("Gallery", "The pictures that this project draws, each with the page that makes it.")]
     text.append(raw('<script src="site/plotly.min.js"></script>'))
     for image, alt, page in SCREENS:
-        text.append(f"## {alt}\n\n[![]({image}){{fig-alt={json.dumps(alt)}}}]({page})\n")
+        text.append(f"## {alt}\n\n[![{alt}]({image})]({page})\n")
     for path in notebooks():
         nb, here = read_notebook(path), html_name(path.relative_to(NBS))
         if found := list(figures(nb)):

@@ -52,6 +52,7 @@ TITLE = re.compile(r"\A# (?P<title>.+)\n+> (?P<promise>.+(?:\n> .+)*)(?P<rest>[\
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 NAME = re.compile(r"`([A-Za-z_][\w.]*)(\(\))?`")
 HEADING = re.compile(r"^#{1,6} +(?P<title>.+?)(?P<given> *\{[^}]*\})?$", re.M)
+IMAGE = re.compile(r"^!\[(?P<text>[^\n]+)\]\([^)\s]+\)$", re.M)  # a paragraph of its own
 FENCE = re.compile(r"^(```|~~~)", re.M)
 FOR_CHECKERS = re.compile(r"[ \t]*# (?:noqa|type: ignore)\b.*$", re.M)
 ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
@@ -123,6 +124,16 @@ def on_site(target: str, page: Path) -> str:
     if here.endswith(".ipynb") or here.startswith(tuple(f"nbs/{name}/" for name in FOLDERS)):
         return target
     return repository(here) + (f"#{anchor}" if anchor else "")
+
+
+def with_alt(text: str) -> str:
+    "Give an image that is a paragraph its text as alt, too: Quarto makes a caption of it and leaves the image without."
+
+    def image(m: re.Match[str]) -> str:
+        alt = re.sub(r"[`*\[\]]", "", m["text"]).replace('"', "'")
+        return f'{m[0]}{{fig-alt="{alt}"}}'
+
+    return "".join(IMAGE.sub(image, part) if prose else part for prose, part in outside_code(text))
 
 
 def slug(heading: str) -> str:
@@ -298,7 +309,7 @@ def picture(page: Path) -> list[Cell]:
     if page.as_posix() not in PICTURES:
         return []
     file, alt = PICTURES[page.as_posix()]
-    text = f"[![]({file}){{fig-alt={json.dumps(alt)}}}]({file})"
+    text = f"[![{alt}]({file})]({file})"
     return [new_markdown_cell(text, id="picture", metadata={"made": True})]
 
 
@@ -324,7 +335,7 @@ def page_of(path: Path) -> Any:
     of_names = {n.anchor for n in names().values() if n.module == module}
     for cell in cells:
         if cell.cell_type == "markdown":
-            cell.source = apart_from(of_names, cell.source)
+            cell.source = with_alt(apart_from(of_names, cell.source))
             cell.source = with_links(cell.source, page, module, link_names=not cell.metadata.get("made"))
     nb.cells = cells
     nb.metadata.pop("widgets", None)

@@ -21,7 +21,19 @@ import yaml
 from docs import build
 from docs.made import MADE
 from docs.names import DIRECTIVE, NBS, ROOT, directives, html_name, modules, names, notebooks, pages_of_modules
-from docs.pages import FOLDERS, LINK, OURS, apart_from, figure_html, module_of, outside_code, page_of, slug, title_of
+from docs.pages import (
+    FOLDERS,
+    LINK,
+    OURS,
+    apart_from,
+    figure_html,
+    module_of,
+    outside_code,
+    page_of,
+    slug,
+    title_of,
+    with_alt,
+)
 
 NOTEBOOKS = notebooks()
 TEXTS = sorted(ROOT.glob("*.md"))
@@ -130,6 +142,11 @@ def test_the_spelling_is_british(path):
 def test_two_pages_never_share_an_address():
     addresses = [html_name(p.relative_to(NBS)) for p in NOTEBOOKS]
     assert len(set(addresses)) == len(addresses)
+
+
+def test_an_image_that_is_a_paragraph_gets_its_text_as_alt():
+    assert with_alt("![The `log`](a.png)") == '![The `log`](a.png){fig-alt="The log"}'
+    assert with_alt("[![The log](a.png)](b.html)") == "[![The log](a.png)](b.html)"
 
 
 def test_a_figure_says_its_headline_as_text_and_to_a_screen_reader():

@@ -127,7 +127,7 @@ def test_the_script_of_the_site_makes_a_section_reachable_by_the_keyboard(site, 
 
     plant(site, "<button data-bs", "<a data-bs")
     plant(site, "Guides</button>", "Guides</a>")
-    plant(site, "</body>", (NBS / "site/keyboard.html").read_text() + "</body>")
+    plant(site, "</body>", (NBS / "site/_keyboard.html").read_text() + "</body>")
     assert look(site, browser) == []
     page = browser.new_page()
     page.goto((site / "index.html").as_uri())
