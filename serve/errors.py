@@ -51,6 +51,9 @@ class TooSlow(RequestError): ...
 class NotJson(RequestError): ...
 
 
+class UnknownCoding(RequestError): ...
+
+
 class WrongHost(RequestError): ...
 
 
@@ -93,6 +96,7 @@ TABLE: dict[type[Exception], Rule] = {
     TooSlow: Rule(HTTPStatus.REQUEST_TIMEOUT, "too-slow", "The request took too long to arrive"),
     TooLarge: Rule(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", "The request is too large"),
     NotJson: Rule(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "not-json", "The body must be JSON"),
+    UnknownCoding: Rule(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unknown-coding", "The body's coding is not known"),
     WrongHost: Rule(HTTPStatus.BAD_REQUEST, "wrong-host", "The service does not answer to this host name"),
     Busy: Rule(HTTPStatus.TOO_MANY_REQUESTS, "busy", "Too many requests"),
     NoModel: Rule(HTTPStatus.SERVICE_UNAVAILABLE, "no-model", "There is no model to answer with"),

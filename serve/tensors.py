@@ -15,7 +15,7 @@ from msgspec import UNSET
 
 from iris_nb.schema import Kind, Schema, Value, fault_of, shown
 from serve.parsing import MAX_FAULTS, TWICE, Row, fault_at, invalid, parse_json, unknown_fields
-from serve.protocols import SAFE_ID, InferAnswer, InferRequest, OutputTensor, TensorMetadata
+from serve.protocols import SAFE_ID, InferAnswer, InferRequest, OutputTensor, Parameters, TensorMetadata
 from serve.schemas import Answer, Fault
 
 MATRIX = "X"
@@ -75,20 +75,34 @@ def example_of(schema: Schema) -> dict[str, Any]:
     return {"id": "example-1", "inputs": tensors}
 
 
-def read(schema: Schema, body: bytes, max_rows: int) -> Ask:
-    "Return what a body asks; raise InvalidInput that names everything that is wrong with it."
-    asked = parse_json(body)
+def read(schema: Schema, body: bytes, max_rows: int, json_size: str | None = None) -> Ask:
+    """Return what a body asks; raise InvalidInput that names everything that is wrong with it.
+
+    Raw bytes of tensors may follow the JSON, whose size a header says.
+    """
+    head, raw = _split(body, json_size)
+    asked = parse_json(head)
     if not isinstance(asked, dict):
         raise invalid([Fault("", "", "an object with the field inputs", shown(asked))])
     faults, more = unknown_fields(asked, InferRequest.__struct_fields__, "a field of the protocol")
     request_id, outputs = _read_id(asked, faults), _read_outputs(schema, asked, faults)
-    tensors = _read_heads(schema, asked, max_rows, faults)
+    tensors = _read_heads(schema, asked, raw, max_rows, faults)
     columns = {} if faults else _read_columns(schema, tensors, faults)
     if faults:
         raise invalid(faults[:MAX_FAULTS], more + max(0, len(faults) - MAX_FAULTS))
     count = next(iter(tensors.values())).rows
     gaps = [None] * count
     return Ask(list(zip(*(columns.get(name, gaps) for name in schema.names), strict=True)), request_id, outputs)
+
+
+def _split(body: bytes, json_size: str | None) -> tuple[bytes, bytes]:
+    "Return the JSON of a body, and the raw bytes that follow it."
+    if json_size is None:
+        return body, b""
+    if not re.fullmatch("[0-9]{1,12}", json_size) or int(json_size) > len(body):
+        expected = f"the size of the JSON, at most {len(body):,} bytes"
+        raise invalid([Fault("", "Inference-Header-Content-Length", expected, shown(json_size))])
+    return body[: int(json_size)], body[int(json_size) :]
 
 
 def _read_id(asked: dict[str, Any], faults: list[Fault]) -> str:
@@ -135,20 +149,22 @@ class _Tensor(NamedTuple):
     "A tensor whose name, datatype and shape are right, with its values as they were sent."
 
     where: str  # JSON pointer
-    data: Any
+    data: Any  # as JSON has them, or raw bytes
     datatype: str
     rows: int
     width: int  # values in a row
 
 
-def _read_heads(schema: Schema, asked: dict[str, Any], max_rows: int, faults: list[Fault]) -> dict[str, _Tensor]:
+def _read_heads(
+    schema: Schema, asked: dict[str, Any], raw: bytes, max_rows: int, faults: list[Fault]
+) -> dict[str, _Tensor]:
     "Return the tensors of a request by name, checked against what is published but for their values."
     listed, found = asked.get("inputs"), dict[str, _Tensor]()
     if not isinstance(listed, list) or not listed:
         got = "nothing: the field is missing" if "inputs" not in asked else _got(listed)
         faults.append(fault_at("", "inputs", "a list of tensors", got))
         return found
-    known = _published(schema, listed)
+    known, parts = _published(schema, listed), _raw_parts(listed, raw, faults)
     for i, tensor in enumerate(listed[:MAX_FAULTS]):
         where = f"/inputs/{i}"
         if not isinstance(tensor, dict):
@@ -159,11 +175,31 @@ def _read_heads(schema: Schema, asked: dict[str, Any], max_rows: int, faults: li
             faults.append(fault_at(where, "name", f"one of {', '.join(known)}", _got(name)))
         elif name in found:
             faults.append(fault_at(where, "name", "each tensor once", _got(name)))
-        elif (head := _read_head(tensor, known[name], where, faults)) is not None:
+        elif (head := _read_head(tensor, known[name], parts[i], where, faults)) is not None:
             found[name] = head
     _check_names(schema, listed, known, faults)
     _check_rows(found, max_rows, faults)
     return found
+
+
+def _raw_parts(listed: list[Any], raw: bytes, faults: list[Fault]) -> list[bytes | None]:
+    "Return for each tensor its part of the raw bytes; None where its values stand in the JSON."
+    parts = list[bytes | None]()
+    at = 0
+    for i, tensor in enumerate(listed):
+        parameters = tensor.get("parameters") if isinstance(tensor, dict) else None
+        if not isinstance(parameters, dict | None):
+            faults.append(fault_at(f"/inputs/{i}", "parameters", "an object", _got(parameters)))
+        size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
+        if size is not None and (type(size) is not int or size < 0):
+            expected = "a whole number of bytes"
+            faults.append(fault_at(f"/inputs/{i}/parameters", "binary_data_size", expected, _got(size)))
+            size = 0
+        parts.append(None if size is None else raw[at : at + size])
+        at += size or 0
+    if at != len(raw):
+        faults.append(Fault("", "", f"{at:,} bytes of binary tensors after the JSON", f"{len(raw):,}"))
+    return parts
 
 
 def _published(schema: Schema, listed: list[Any]) -> dict[str, TensorMetadata]:
@@ -183,7 +219,9 @@ def _check_names(schema: Schema, listed: list[Any], known: dict[str, TensorMetad
             faults.append(fault_at("/inputs", name, f"a tensor {tensor.datatype}", "nothing: the tensor is missing"))
 
 
-def _read_head(tensor: dict[str, Any], known: TensorMetadata, where: str, faults: list[Fault]) -> _Tensor | None:
+def _read_head(
+    tensor: dict[str, Any], known: TensorMetadata, raw: bytes | None, where: str, faults: list[Fault]
+) -> _Tensor | None:
     "Return a tensor that is what is published; None where it is not."
     before = len(faults)
     unknown, _ = unknown_fields(tensor, _TENSOR_FIELDS, f"one of {', '.join(_TENSOR_FIELDS)}")
@@ -194,11 +232,12 @@ def _read_head(tensor: dict[str, Any], known: TensorMetadata, where: str, faults
     if not _fits(shape, known.shape):
         expected = f"[rows, {width}]" if len(known.shape) > 1 else "[rows] or [rows, 1]"
         faults.append(fault_at(where, "shape", f"{expected} for {known.name}", _got(shape)))
-    if "data" not in tensor:
-        faults.append(fault_at(where, "data", "a list of values", "nothing: the field is missing"))
+    if ("data" in tensor) == (raw is not None):
+        got = "nothing: the field is missing" if raw is None else "both"
+        faults.append(fault_at(where, "data", "a list of values, or binary_data_size and raw bytes", got))
     if len(faults) > before:
         return None
-    return _Tensor(where, tensor["data"], known.datatype, shape[0], width)  # type: ignore[index]
+    return _Tensor(where, tensor.get("data", raw), known.datatype, shape[0], width)  # type: ignore[index]
 
 
 def _fits(shape: Any, known: list[int]) -> bool:
@@ -224,7 +263,7 @@ def _read_columns(schema: Schema, tensors: dict[str, _Tensor], faults: list[Faul
     "Return the values of each feature that has a tensor."
     columns = {}
     for name, tensor in tensors.items():
-        data = _flat(tensor)
+        data = _unpack(tensor) if isinstance(tensor.data, bytes) else _flat(tensor)
         if len(data) != tensor.rows * tensor.width:
             expected = f"{tensor.rows * tensor.width:,} values, as its shape says"
             faults.append(fault_at(tensor.where, "data", expected, f"{len(data):,}"))
@@ -236,11 +275,37 @@ def _read_columns(schema: Schema, tensors: dict[str, _Tensor], faults: list[Faul
     return columns
 
 
+def _unpack(tensor: _Tensor) -> _Column:
+    "Return the values in raw bytes: little-endian, or each text with its size before it."
+    raw = tensor.data
+    if tensor.datatype == "BYTES":
+        return _texts(raw)
+    dtype = np.dtype(_DTYPES[tensor.datatype])
+    if len(raw) % dtype.itemsize:
+        return []
+    values = np.frombuffer(raw, dtype)
+    # What is neither 0 nor 1 stays a number, and so is found to be neither yes nor no.
+    return [value if value > 1 else value == 1 for value in values.tolist()] if tensor.datatype == "BOOL" else values
+
+
+def _texts(raw: bytes) -> list[Any]:
+    "Return the texts in raw bytes; what is no UTF-8 stays bytes, which are no value of any feature."
+    found, at = list[Any](), 0
+    while at + 4 <= len(raw):
+        end = at + 4 + int.from_bytes(raw[at : at + 4], "little")
+        if end > len(raw):
+            break
+        try:
+            found.append(raw[at + 4 : end].decode())
+        except UnicodeDecodeError:
+            found.append(raw[at + 4 : end])
+        at = end
+    return found if at == len(raw) else []
+
+
 def _flat(tensor: _Tensor) -> _Column:
     "Return the values of a tensor one after the other; a list in a list is a row."
     data = tensor.data
-    if isinstance(data, np.ndarray):
-        return data
     if not isinstance(data, list):
         return []
     if data and all(isinstance(row, list) and len(row) == tensor.width for row in data):
@@ -289,8 +354,10 @@ def _got(value: object) -> str:
     return "two values" if value is TWICE else shown(value)
 
 
-def answer_of(schema: Schema, name: str, request_id: str, answer: Answer, wanted: list[Wanted]) -> InferAnswer:
-    "Return an answer as the tensors that were asked for."
+def answer_of(
+    schema: Schema, name: str, request_id: str, answer: Answer, wanted: list[Wanted]
+) -> tuple[InferAnswer, bytes]:
+    "Return an answer as the tensors that were asked for, and the raw bytes of those that were asked for as such."
     data: dict[str, list[Any]] = {
         "label": answer.predictions,
         "probabilities": list(chain.from_iterable(answer.probabilities)),
@@ -298,9 +365,21 @@ def answer_of(schema: Schema, name: str, request_id: str, answer: Answer, wanted
         "decision": [] if answer.decisions is UNSET else answer.decisions,
     }
     known = {tensor.name: tensor for tensor in outputs_of(schema)}
-    rows = len(answer.predictions)
-    tensors = [
-        OutputTensor(out, [rows, *known[out].shape[1:]], known[out].datatype, data=data[out]) for out, _ in wanted
-    ]
-    about: dict[str, str | float | bool] = {"model": answer.model_name, "timestamp": answer.timestamp}
-    return InferAnswer(name, answer.model_version, request_id, about, tensors)
+    tensors, parts = list[OutputTensor](), list[bytes]()
+    for out, binary in wanted:
+        shape, datatype = [len(answer.predictions), *known[out].shape[1:]], known[out].datatype
+        if binary:
+            parts.append(_pack(datatype, data[out]))
+            tensors.append(OutputTensor(out, shape, datatype, {"binary_data_size": len(parts[-1])}))
+        else:
+            tensors.append(OutputTensor(out, shape, datatype, data=data[out]))
+    about: Parameters = {"model": answer.model_name, "timestamp": answer.timestamp}
+    return InferAnswer(name, answer.model_version, request_id, about, tensors), b"".join(parts)
+
+
+def _pack(datatype: str, values: list[Any]) -> bytes:
+    "Return values as raw bytes: little-endian, or each text with its size before it."
+    if datatype != "BYTES":
+        return np.array(values, dtype=_DTYPES[datatype]).tobytes()
+    texts = [value.encode() for value in values]
+    return b"".join(part for text in texts for part in (len(text).to_bytes(4, "little"), text))

@@ -2,9 +2,12 @@
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+import msgspec
 from litestar import MediaType, Request, Response, Router, get, post
+from litestar.datastructures import Headers
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath
@@ -15,6 +18,7 @@ from iris_nb.schema import shown
 from serve import tensors
 from serve.auth import MAY_NEED_KEY, needs_key
 from serve.body import NO_TYPE
+from serve.coding import packed, unpacked
 from serve.errors import NoModel, Unknown, error_responses
 from serve.middleware import request_context
 from serve.protocols import InferAnswer, InferError, ModelMetadata, ModelState, ServerMetadata, ServerState
@@ -23,6 +27,7 @@ from serve.service import Service
 
 _SMALL = 1 << 16  # bytes of a body that is read at once; a larger one would keep other requests waiting
 _Request = Request[Any, Any, Any]
+_Answer = Response[InferAnswer]
 _NOT_READY = {503: ResponseSpec(ServerState, False, "Predictions are not answered now.")}
 
 
@@ -89,21 +94,38 @@ def _model_metadata(service: Service, name: str, version: str | None = None) -> 
     return ModelMetadata(name, [card.version], "onnxruntime_onnx", takes, gives, about)
 
 
-async def _infer(asked: _Request, service: Service, name: str, version: str | None = None) -> InferAnswer:
+async def _infer(asked: _Request, service: Service, name: str, version: str | None = None) -> _Answer:
     "Answer a body of tensors; raise Unknown, InvalidInput, or what `Batcher.predict` raises."
     known_model(service, name, version)
-    context, schema, max_rows = await request_context(asked), service.schema, service.settings.max_rows
-    if len(context.body) > _SMALL:
-        ask = await asyncio.to_thread(tensors.read, schema, context.body, max_rows)
-    else:
-        ask = tensors.read(schema, context.body, max_rows)
+    context = await request_context(asked)
+    read = partial(_read, service, asked.headers, context.body)
+    ask = await asyncio.to_thread(read) if len(context.body) > _SMALL else read()
     if ask.id:
         asked.scope["state"]["request_id"] = ask.id
         context = replace(context, request_id=ask.id)
     answer = await service.batcher.predict(ask.rows, context)
     if version not in (None, answer.model_version):
         raise Unknown(f"Version {version} was replaced by version {answer.model_version} meanwhile.")
-    return tensors.answer_of(schema, name, context.request_id, answer, ask.outputs)
+    found, raw = tensors.answer_of(service.schema, name, context.request_id, answer, ask.outputs)
+    return _answer(msgspec.json.encode(found), raw, asked.headers.get("accept-encoding", ""))
+
+
+def _read(service: Service, headers: Headers, body: bytes) -> tensors.Ask:
+    "Return what a body asks; raise InvalidInput, TooLarge or UnknownCoding."
+    plain = unpacked(body, headers.get("content-encoding", ""), service.settings.max_body)
+    json_size = headers.get("inference-header-content-length")
+    return tensors.read(service.schema, plain, service.settings.max_rows, json_size)
+
+
+def _answer(head: bytes, raw: bytes, accepted: str) -> _Answer:
+    "Return an answer's JSON and what follows it, packed as the caller takes it."
+    payload: Any
+    payload, coding = packed(head + raw, accepted)
+    headers = {"vary": "accept-encoding"}
+    headers |= {"content-encoding": coding} if coding else {}
+    headers |= {"inference-header-content-length": str(len(head))} if raw else {}
+    kind = "application/octet-stream" if raw else MediaType.JSON
+    return Response(payload, media_type=kind, headers=headers)
 
 
 @get("/models/{name:str}/ready", operation_id="oip_model_ready", summary="Whether a model answers", **_STATE)
@@ -139,7 +161,7 @@ async def version(service: NamedDependency[Service], name: FromPath[str], versio
 
 
 @post("/models/{name:str}/infer", operation_id="oip_infer", summary="Classify rows", **_INFER)
-async def infer(request: _Request, service: NamedDependency[Service], name: FromPath[str]) -> InferAnswer:
+async def infer(request: _Request, service: NamedDependency[Service], name: FromPath[str]) -> _Answer:
     return await _infer(request, service, name)
 
 
@@ -151,7 +173,7 @@ async def infer(request: _Request, service: NamedDependency[Service], name: From
 )
 async def version_infer(
     request: _Request, service: NamedDependency[Service], name: FromPath[str], version: FromPath[str]
-) -> InferAnswer:
+) -> _Answer:
     return await _infer(request, service, name, version)
 
 

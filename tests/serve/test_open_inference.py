@@ -1,8 +1,12 @@
 """The Open Inference Protocol v2: what its clients send and get."""
 
+import gzip
+import json
+import zlib
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from iris_nb.audit.log import AuditLog
@@ -174,6 +178,171 @@ def test_nan_is_no_json_here(houses):
     answer = houses.post(INFER, content=text, headers={"content-type": "application/json"})
     assert answer.status_code == 400
     assert "or null, got nan" in answer.json()["error"]
+
+
+def texts(*values: str | bytes) -> bytes:
+    "Texts as raw bytes: each with its size before it."
+    parts = [value.encode() if isinstance(value, str) else value for value in values]
+    return b"".join(len(part).to_bytes(4, "little") + part for part in parts)
+
+
+RAW = {
+    "area": np.array([90.5, 120.0], "<f8").tobytes(),
+    "rooms": np.array([4, 5], "<i8").tobytes(),
+    "heating": texts("gas", ""),  # no text is a gap
+    "condition": texts("good", "poor"),
+    "district": texts("Old Town", "Größenhafen"),
+    "garden": np.array([True, False]).tobytes(),
+    "built": texts("1987-05-01", "1990-01-31"),
+    "rent": np.array([np.nan, 900.0], "<f8").tobytes(),  # NaN is a gap
+}
+ROWS: list[dict[str, Any]] = [
+    dict(zip(RAW, (90.5, 4, "gas", "good", "Old Town", True, "1987-05-01", None), strict=True)),
+    dict(zip(RAW, (120.0, 5, None, "poor", "Größenhafen", False, "1990-01-31", 900.0), strict=True)),
+]
+
+
+def binary(parts: dict[str, bytes] = RAW, rows: int = 2, **fields: object) -> dict[str, Any]:
+    "A request with raw bytes after its JSON, for httpx."
+    inputs = [
+        {"name": f.name, "shape": [rows], "datatype": datatype_of(f), "parameters": {"binary_data_size": len(part)}}
+        for f in HOUSES.features
+        if (part := parts.get(f.name)) is not None
+    ]
+    head = json.dumps({"inputs": inputs, **fields}).encode()
+    return {
+        "content": head + b"".join(parts[f.name] for f in HOUSES.features if f.name in parts),
+        "headers": {"inference-header-content-length": str(len(head)), "content-type": "application/octet-stream"},
+    }
+
+
+def kept(tmp_path: Any, key: str) -> dict[str, Any]:
+    "The values of a row in the log."
+    with AuditLog.open(tmp_path / "houses" / "audit.db", HOUSES, read_only=True) as log:
+        row = log.get(key)
+    return {f.name: f.from_log(row[f.name]) for f in HOUSES.features}
+
+
+def test_raw_bytes_are_read_as_the_same_rows(houses, tmp_path):
+    found = outputs(houses.post(INFER, **binary()))
+    assert [kept(tmp_path, key) for key in found["prediction_id"]] == ROWS
+    assert found["label"] == houses.post("/predict/batch", json={"samples": ROWS}).json()["predictions"]
+
+
+def test_some_tensors_may_be_raw_and_others_not(houses, tmp_path):
+    asked = binary({name: part for name, part in RAW.items() if name in ("area", "rooms")})
+    size = int(asked["headers"]["inference-header-content-length"])
+    head, raw = json.loads(asked["content"][:size]), asked["content"][size:]
+    head["inputs"] = tensors_of(HOUSES, ROWS)[2:] + head["inputs"]
+    text = json.dumps(head).encode()
+    headers = {"inference-header-content-length": str(len(text))}
+    found = outputs(houses.post(INFER, content=text + raw, headers=headers))
+    assert [kept(tmp_path, key) for key in found["prediction_id"]] == ROWS
+
+
+def test_a_matrix_may_be_raw(client):
+    rows = np.array([list(SCHEMA.example.values())] * 3, "<f8")
+    tensor = {"name": "X", "shape": [*rows.shape], "datatype": "FP64", "parameters": {"binary_data_size": rows.nbytes}}
+    head = json.dumps({"inputs": [tensor]}).encode()
+    headers = {"inference-header-content-length": str(len(head))}
+    answer = client.post(f"/v2/models/{SCHEMA.name}/infer", content=head + rows.tobytes(), headers=headers)
+    assert outputs(answer)["label"] == client.post("/predict", json=SCHEMA.example).json()["predictions"] * 3
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"parameters": {"binary_data_output": True}},
+        {"outputs": [{"name": name, "parameters": {"binary_data": True}} for name in ("label", "probabilities")]},
+        {"parameters": {"binary_data_output": True}, "outputs": [{"name": "label"}, {"name": "probabilities"}]},
+    ],
+)
+def test_an_answer_is_raw_where_that_was_asked_for(houses, wish):
+    answer = houses.post(INFER, **binary(**wish))
+    assert answer.headers["content-type"] == "application/octet-stream"
+    size = int(answer.headers["inference-header-content-length"])
+    head, raw = json.loads(answer.content[:size]), answer.content[size:]
+    other = houses.post("/predict/batch", json={"samples": ROWS}).json()
+    label, probabilities = head["outputs"][:2]
+    assert "data" not in label
+    assert raw.startswith(texts(*other["predictions"]))
+    at = label["parameters"]["binary_data_size"]
+    P = np.frombuffer(raw[at : at + probabilities["parameters"]["binary_data_size"]], "<f8").reshape(2, 2)
+    assert P.tolist() == other["probabilities"]
+    assert len(raw) == sum(output["parameters"]["binary_data_size"] for output in head["outputs"])
+
+
+def test_one_output_may_be_raw_and_another_not(houses):
+    wish = [{"name": "label"}, {"name": "probabilities", "parameters": {"binary_data": True}}]
+    answer = houses.post(INFER, **binary(outputs=wish))
+    size = int(answer.headers["inference-header-content-length"])
+    label, probabilities = json.loads(answer.content[:size])["outputs"]
+    assert len(label["data"]) == 2
+    assert len(answer.content) - size == probabilities["parameters"]["binary_data_size"] == 32
+
+
+WRONG_BYTES: dict[str, tuple[dict[str, bytes], str]] = {
+    "numbers cut short": ({"area": RAW["area"][:-1]}, "/inputs/0/data: expected 2 values, as its shape says, got 0"),
+    "one number too few": ({"area": RAW["area"][:8]}, "/inputs/0/data: expected 2 values, as its shape says, got 1"),
+    "a text cut short": ({"heating": RAW["heating"][:-1]}, "/inputs/2/data: expected 2 values"),
+    "a text that is no UTF-8": ({"district": texts("North", b"\xff\xfe")}, "/inputs/4/data/1: expected one of North"),
+    "a text longer than the body": ({"heating": b"\xff" * 8}, "/inputs/2/data: expected 2 values"),
+    "a gap where none may be": ({"area": np.array([np.nan, 90], "<f8").tobytes()}, "/inputs/0/data/0: expected a nu"),
+    "no text where one has to be": ({"condition": texts("", "good")}, "/inputs/3/data/0: expected one of poor"),
+    "infinity": ({"rent": np.array([np.inf, 90], "<f8").tobytes()}, "/inputs/7/data/0: expected a number"),
+    "neither yes nor no": ({"garden": b"\x01\x02"}, "/inputs/5/data/1: expected true or false, or null, got 2"),
+}
+
+
+@pytest.mark.parametrize(("parts", "said"), WRONG_BYTES.values(), ids=WRONG_BYTES)
+def test_raw_bytes_that_are_no_values_are_refused_by_name(houses, parts, said):
+    answer = houses.post(INFER, **binary(RAW | parts))
+    assert answer.status_code == 400
+    assert said in answer.json()["error"]
+
+
+@pytest.mark.parametrize("size", ["", "x", "-1", "999999"])
+def test_a_size_of_the_json_that_can_not_be_is_refused(houses, size):
+    asked = binary()
+    asked["headers"]["inference-header-content-length"] = size
+    answer = houses.post(INFER, **asked)
+    assert answer.status_code == 400
+    assert "Inference-Header-Content-Length" in answer.json()["error"]
+
+
+def test_bytes_that_no_tensor_claims_are_refused(houses):
+    asked = binary()
+    asked["content"] += b"more"
+    total = sum(map(len, RAW.values()))
+    answer = houses.post(INFER, **asked)
+    assert answer.status_code == 400
+    assert f"expected {total:,} bytes of binary tensors after the JSON, got {total + 4:,}" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("size", [-1, 1.5, "16", True])
+def test_a_size_of_a_tensor_that_can_not_be_is_refused(houses, size):
+    answer = houses.post(INFER, json=changed("area", parameters={"binary_data_size": size}))
+    assert answer.status_code == 400
+    assert "/inputs/0/parameters/binary_data_size: expected a whole number of bytes" in answer.json()["error"]
+
+
+@pytest.mark.parametrize(("coding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+def test_bodies_and_answers_may_be_packed(houses, coding, pack):
+    inputs = tensors_of(HOUSES, [HOUSES.example] * 100)
+    body = pack(json.dumps({"inputs": inputs}).encode())
+    answer = houses.post(INFER, content=body, headers={"content-encoding": coding, "accept-encoding": coding})
+    assert answer.headers["content-encoding"] == coding
+    assert int(answer.headers["content-length"]) < len(answer.content)
+    assert len(outputs(answer)["label"]) == 100
+
+
+def test_the_limit_of_a_body_holds_for_what_it_unpacks_to(make_client):
+    client = make_client(max_body=2000)
+    body = gzip.compress(b" " * 3000)
+    answer = client.post(f"/v2/models/{SCHEMA.name}/infer", content=body, headers={"content-encoding": "gzip"})
+    assert answer.status_code == 413
+    answer = client.post(f"/v2/models/{SCHEMA.name}/infer", content=body, headers={"content-encoding": "br"})
+    assert answer.status_code == 415
 
 
 def test_no_more_rows_than_a_batch_may_hold(make_client):
