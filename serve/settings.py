@@ -111,7 +111,9 @@ class Settings:
     workers: int = _setting(1, "processes that answer", _number(int, 1, 64))
     database_url: str = _setting("", "where the audit log is; by default audit.db in the home folder", _database, True)
     audit_sync: Literal["full", "normal"] = _setting(
-        "full", "full: on disk; normal: survives a kill", _one_of("full", "normal")
+        "full",
+        "full: on disk at each commit; normal: survives a crash of the process, not a power cut",
+        _one_of("full", "normal"),
     )
     audit_timeout: float = _setting(5.0, "seconds to wait for others who write the log", _number(float, 0.1, 600))
     queue: int = _setting(50_000, "rows that may wait; more are sent away with 429", _number(int, 1, 10_000_000))
