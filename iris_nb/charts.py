@@ -219,7 +219,7 @@ def among(
     "Draw where one row lies in the training sample: a dot for a rank, a bar for the share that has the same value."
     shares, features = shares or {}, schema.features
     about = f"share of the training sample below this {schema.row}"
-    about = "share of training below (dot) or alike (bar)" if shares else about
+    about = "share below (dot), alike (bar)" if shares else about
     fig = figure(_place_finding(ranks, shares, row, schema), about)
     labels = [f"{f.name.replace('_', ' ')} = {f.words(row[f.name])}" for f in features]
     lying_bars(fig, dict.fromkeys(labels, 1.0), [_RULE] * len(labels), [""] * len(labels)).update_traces(width=0.25)

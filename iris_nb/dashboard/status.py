@@ -57,7 +57,7 @@ def drift_light(report: Report) -> str:
     "Return the light that says whether rows are still like those in training."
     if not report.drift:
         return light("drift", "Drift", "unknown", "There is nothing to compare.")
-    worst = drift.worst(report.drift)
+    worst = drift.worst([v for v in report.drift if v.state == report.drifting])  # one empty column dims no light
     said = "Everything looks as in training." if worst.state == "good" else worst.sentence
     return light("drift", "Drift", worst.state, said)
 
