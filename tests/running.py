@@ -9,7 +9,7 @@ from random import SystemRandom
 
 import httpx
 
-from iris_nb.run.programs import is_taken
+from iris_nb.run.programs import _is_taken
 from tests.waiting import wait_until
 
 #: Below the ports that the system gives to whoever calls out, so that none is taken while its program starts; and for
@@ -20,7 +20,7 @@ _PORTS = SystemRandom().sample(range(20_000 + _WORKER, 32_000, 8), 1_500)
 
 def free_port() -> int:
     "A port where nobody listens; never the same one twice."
-    return next(port for port in iter(_PORTS.pop, None) if not is_taken(port))
+    return next(port for port in iter(_PORTS.pop, None) if not _is_taken(port))
 
 
 def responds(url: str) -> bool:

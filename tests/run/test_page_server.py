@@ -15,9 +15,9 @@ import pytest
 from click.testing import CliRunner
 
 from iris_nb.config import ConfigError
-from iris_nb.run.page_server import BoundedKernelManager, host_settings, kernel_limit
+from iris_nb.run.page_server import BoundedKernelManager, _host_settings, _kernel_limit
+from iris_nb.run.servers import _exposure, _voila_command, _voila_environment
 from iris_nb.run.servers import dashboard as command
-from iris_nb.run.servers import exposure, voila_command, voila_environment
 
 pytestmark = pytest.mark.slow
 SETTINGS = json.loads((Path(__file__).parents[2] / "nbs/dashboard/voila.json").read_text())
@@ -83,9 +83,9 @@ def test_it_answers_to_names_of_this_machine_and_to_those_that_are_set(guarded, 
 
 
 def test_only_a_page_that_listens_on_this_machine_looks_at_the_name():
-    assert host_settings("0.0.0.0", "a")["allow_remote_access"]
-    assert not host_settings("127.0.0.1")["allow_remote_access"]
-    assert host_settings("127.0.0.1", " a, b,")["local_hostnames"] == ["localhost", "a", "b"]
+    assert _host_settings("0.0.0.0", "a")["allow_remote_access"]
+    assert not _host_settings("127.0.0.1")["allow_remote_access"]
+    assert _host_settings("127.0.0.1", " a, b,")["local_hostnames"] == ["localhost", "a", "b"]
 
 
 def test_signing_out_leads_to_the_page_and_forgets_the_visitor(guarded):
@@ -113,20 +113,20 @@ def test_a_page_for_other_machines_is_refused_without_a_token(monkeypatch, token
 
 @pytest.mark.parametrize("more", [{"IRIS_DASHBOARD_TOKEN": TOKEN}, {"IRIS_ALLOW_OPEN": "1"}])
 def test_a_page_for_other_machines_is_shown_with_a_token_or_where_that_is_meant(more):
-    assert exposure({"IRIS_DASHBOARD_HOST": "0.0.0.0", **more}) == ""
+    assert _exposure({"IRIS_DASHBOARD_HOST": "0.0.0.0", **more}) == ""
 
 
 def test_a_token_of_blanks_is_none(tmp_path):
     environ = {"IRIS_DASHBOARD_TOKEN": "  "}
-    assert "--token" not in voila_command(tmp_path, environ)
-    assert "JUPYTER_TOKEN" not in voila_environment(tmp_path, environ)
+    assert "--token" not in _voila_command(tmp_path, environ)
+    assert "JUPYTER_TOKEN" not in _voila_environment(tmp_path, environ)
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "many", "1e3"])
 def test_a_number_of_kernels_that_is_none_is_named(monkeypatch, text):
     monkeypatch.setenv("IRIS_DASHBOARD_KERNELS", text)
     with pytest.raises(ConfigError, match="IRIS_DASHBOARD_KERNELS"):
-        kernel_limit()
+        _kernel_limit()
 
 
 class Kernels(BoundedKernelManager):

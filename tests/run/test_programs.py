@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from iris_nb.cli import cli
-from iris_nb.run.programs import Program, wait_for
+from iris_nb.run.programs import Program, _wait_for
 
 
 @pytest.mark.parametrize("command", ["up", "wait"])
@@ -21,7 +21,7 @@ def test_a_port_that_is_no_number_is_one_sentence(champion_home, monkeypatch, co
 
 def test_where_the_first_training_fails_nothing_is_started(tmp_path, monkeypatch):
     monkeypatch.setenv("IRIS_HOME", str(tmp_path))
-    monkeypatch.setattr("iris_nb.run.programs.port_faults", lambda wanted: [])
+    monkeypatch.setattr("iris_nb.run.programs._port_faults", lambda wanted: [])
     failed = subprocess.CompletedProcess([], 3)
     monkeypatch.setattr("iris_nb.run.programs.subprocess.run", lambda *words, **options: failed)
     assert CliRunner().invoke(cli, ["up", "serve"]).exit_code == 3
@@ -31,8 +31,8 @@ def test_where_the_first_training_fails_nothing_is_started(tmp_path, monkeypatch
 def started(champion_home, monkeypatch) -> list[str]:
     "The names of the programs that `up` would have started."
     names: list[str] = []
-    monkeypatch.setattr("iris_nb.run.programs.port_faults", lambda wanted: [])
-    monkeypatch.setattr("iris_nb.run.programs.run_together", lambda commands, environ: names.extend(commands))
+    monkeypatch.setattr("iris_nb.run.programs._port_faults", lambda wanted: [])
+    monkeypatch.setattr("iris_nb.run.programs._run_together", lambda commands, environ: names.extend(commands))
     return names
 
 
@@ -51,7 +51,7 @@ def test_with_a_tracking_server_elsewhere_its_pages_are_named_and_no_empty_ones_
 
 def test_the_programs_get_the_same_home_from_whatever_folder_they_run(champion_home, monkeypatch, started):
     given: dict[str, str] = {}
-    monkeypatch.setattr("iris_nb.run.programs.run_together", lambda commands, environ: given.update(environ))
+    monkeypatch.setattr("iris_nb.run.programs._run_together", lambda commands, environ: given.update(environ))
     monkeypatch.setenv("IRIS_HOME", os.path.relpath(champion_home))
     CliRunner().invoke(cli, ["up"])
     assert given["IRIS_HOME"] == str(champion_home)
@@ -72,6 +72,6 @@ def test_waiting_for_the_dashboard_never_asks_for_its_page():
     with ThreadingHTTPServer(("127.0.0.1", 0), Pages) as server:
         Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         program = Program("dashboard", "dashboard", "IRIS_DASHBOARD_PORT", server.server_port)
-        assert list(wait_for([program], 30)) == [program]
+        assert list(_wait_for([program], 30)) == [program]
         server.shutdown()
     assert asked == ["/voila/static/favicon.ico"]

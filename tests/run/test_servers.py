@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 from voila.execute import VoilaExecutor
 
-from iris_nb.run.servers import dashboard, exposure, notebook_folder, voila_command
+from iris_nb.run.servers import _exposure, _voila_command, dashboard, notebook_folder
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,9 +19,9 @@ def test_a_cell_of_the_dashboard_has_a_limit_and_every_option_of_its_executor_ex
 
 
 def test_the_page_is_looked_for_in_the_clone_and_opened_where_it_is_said(tmp_path, monkeypatch):
-    command = voila_command(tmp_path, {"IRIS_DASHBOARD_HOST": "0.0.0.0"})
+    command = _voila_command(tmp_path, {"IRIS_DASHBOARD_HOST": "0.0.0.0"})
     assert "--Voila.ip=0.0.0.0" in command
-    assert "IRIS_DASHBOARD_TOKEN" in exposure({"IRIS_DASHBOARD_HOST": "0.0.0.0"})
+    assert "IRIS_DASHBOARD_TOKEN" in _exposure({"IRIS_DASHBOARD_HOST": "0.0.0.0"})
     monkeypatch.setattr("iris_nb.run.servers.iris_nb.__file__", str(tmp_path / "iris_nb" / "__init__.py"))
     with pytest.raises(Exception, match="start this in a clone"):
         notebook_folder(tmp_path)
