@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from iris_nb.bundle import (
+    _REFERENCE_ROWS,
     FILES,
-    REFERENCE_ROWS,
     BundleError,
     Card,
+    _bundle_roles,
     _changing,
-    bundle_roles,
     champion,
     list_models,
     point_champion,
@@ -300,7 +300,7 @@ def test_a_pointer_that_makes_no_sense_is_refused_by_everyone_who_asks(root, dat
     for ask in (champion, roll_back, lambda root: point_champion(root, version(1))):
         with pytest.raises(BundleError, match="champion.json"):
             ask(root)
-    assert bundle_roles(root) == {}
+    assert _bundle_roles(root) == {}
     assert (root / "champion.json").read_bytes() == data
 
 
@@ -354,7 +354,7 @@ def test_of_many_rollbacks_at_once_each_goes_one_step_or_learns_that_there_is_no
 def test_of_many_promotions_at_once_none_is_lost(root):
     with ThreadPoolExecutor(6) as threads:
         list(threads.map(lambda i: point_champion(root, version(i % 3 + 1)), range(12)))
-    assert set(bundle_roles(root)) == {version(1), version(2), version(3)}
+    assert set(_bundle_roles(root)) == {version(1), version(2), version(3)}
     assert [path.name for path in root.iterdir() if path.name.startswith(".")] == []
 
 
@@ -416,12 +416,12 @@ def test_the_facts_of_the_gate_travel_in_the_bundle_and_are_under_its_seal(tmp_p
 
 
 def test_a_long_reference_sample_is_read_through_a_fixed_part_of_it(tmp_path):
-    X = np.random.default_rng(0).uniform(1, 7, (REFERENCE_ROWS + 500, len(IRIS.names)))
+    X = np.random.default_rng(0).uniform(1, 7, (_REFERENCE_ROWS + 500, len(IRIS.names)))
     labels = [IRIS.classes[i % 3] for i in range(len(X))]
     folder = write_bundle(tmp_path, CARD, MODEL, (ROWS, np.array([SURE] * 2)), (X, labels), [0.1])
     read, known = read_bundle(folder, IRIS).reference
     again, _ = read_bundle(folder, IRIS).reference
-    assert read.shape == (REFERENCE_ROWS, len(IRIS.names))
+    assert read.shape == (_REFERENCE_ROWS, len(IRIS.names))
     assert np.array_equal(read, again)
     truth = dict(zip(map(tuple, X.tolist()), labels, strict=True))
     assert all(truth[tuple(row)] == label for row, label in zip(read.tolist(), known, strict=True))

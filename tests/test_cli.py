@@ -12,7 +12,7 @@ from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 from iris_nb.bundle import BundleError
-from iris_nb.cli import COMMANDS, Command, cli, find, main, print_error
+from iris_nb.cli import COMMANDS, Command, _print_error, cli, find, main
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = Path(sys.executable).parent / "iris-nb"
@@ -95,7 +95,7 @@ def test_a_missing_package_is_named(monkeypatch):
 
 
 def test_our_own_errors_are_printed_as_they_are(capsys):
-    assert print_error(BundleError("It is broken.")) == 1
+    assert _print_error(BundleError("It is broken.")) == 1
     assert capsys.readouterr().err == "Error: It is broken.\n"
 
 
@@ -116,7 +116,7 @@ def test_iris_debug_shows_the_traceback(monkeypatch):
 
 
 def test_a_file_where_a_folder_should_be_is_a_sentence_and_no_bug(capsys):
-    assert print_error(NotADirectoryError(20, "Not a directory", "notes.txt")) == 1
+    assert _print_error(NotADirectoryError(20, "Not a directory", "notes.txt")) == 1
     assert capsys.readouterr().err.startswith("Error: notes.txt can't be used")
 
 

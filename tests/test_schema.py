@@ -10,7 +10,7 @@ from hypothesis.strategies import one_of, sampled_from, text
 from sqlalchemy import create_engine, inspect
 
 from iris_nb.audit.log import AuditLog, Entry, ids_of
-from iris_nb.schema import RESERVED, Number, Schema, from_json, to_json
+from iris_nb.schema import _RESERVED, Number, Schema, from_json, to_json
 from serve import schemas
 
 HOSTILE = (
@@ -105,7 +105,7 @@ def test_every_column_of_the_log_is_reserved(tmp_path):
         pass
     tables = inspect(create_engine(f"sqlite:///{tmp_path / 'audit.db'}"))
     columns = {c["name"] for name in ("requests", "rows") for c in tables.get_columns(name)}
-    assert columns - {"height", "weight"} <= RESERVED
+    assert columns - {"height", "weight"} <= _RESERVED
 
 
 def test_everything_that_is_wrong_is_said_at_once():

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Tracker', 'locked', 'connect', 'start_run', 'finish_run', 'log_facts', 'run_tags', 'log_candidates', 'log_dataset',
-           'raise_as', 'save_artifact', 'load_artifact', 'register', 'Run', 'runs', 'set_alias', 'aliased_version',
+           'save_artifact', 'load_artifact', 'register', 'Run', 'runs', 'set_alias', 'aliased_version',
            'run_of_version', 'version_of_run', 'free_version', 'fetch_bundle']
 
 # %% ../../nbs/api/train/08_tracking.ipynb #585c5e2c
@@ -212,7 +212,7 @@ def log_dataset(tracker: Tracker, run_id: str, frame: pd.DataFrame, digest: str,
 
 # %% ../../nbs/api/train/08_tracking.ipynb #2a6f30ca
 @contextmanager
-def raise_as(sentence: str) -> Iterator[None]:
+def _raise_as(sentence: str) -> Iterator[None]:
     "Raise `TrackingError` with that sentence where MLflow or the disk doesn't have what is asked for."
     try:
         yield
@@ -242,7 +242,7 @@ def save_artifact(
 # %% ../../nbs/api/train/08_tracking.ipynb #4c22b018
 def load_artifact(tracker: Tracker, run_id: str, path: str) -> bytes:
     "Return a file of a run; raises `TrackingError` where it has none of that name."
-    with tempfile.TemporaryDirectory() as folder, raise_as(f"The run {run_id} has no file {path}."):
+    with tempfile.TemporaryDirectory() as folder, _raise_as(f"The run {run_id} has no file {path}."):
         return Path(tracker.client.download_artifacts(run_id, path, folder)).read_bytes()
 
 # %% ../../nbs/api/train/08_tracking.ipynb #6ff15b4e
@@ -311,14 +311,14 @@ def set_alias(tracker: Tracker, alias: str, version: str) -> None:
 # %% ../../nbs/api/train/08_tracking.ipynb #967187d6
 def aliased_version(tracker: Tracker, alias: str) -> str:  # "" where it points nowhere
     "Return the version that `alias` points at."
-    with suppress(TrackingError), raise_as("It points nowhere."):
+    with suppress(TrackingError), _raise_as("It points nowhere."):
         return str(tracker.client.get_model_version_by_alias(tracker.model, alias).version)
     return ""
 
 # %% ../../nbs/api/train/08_tracking.ipynb #e111c848
 def run_of_version(tracker: Tracker, version: str) -> str:
     "Return the run that made a version; raises `TrackingError` where there is no such version."
-    with raise_as(f"The registry has no version {version} of {tracker.model}."):
+    with _raise_as(f"The registry has no version {version} of {tracker.model}."):
         return str(tracker.client.get_model_version(tracker.model, version).run_id)
 
 # %% ../../nbs/api/train/08_tracking.ipynb #40450899
@@ -358,7 +358,7 @@ def fetch_bundle(
     run_id = run_of_version(tracker, version)
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root, prefix=".fetched-") as folder:
-        with raise_as(f"Version {version} of {tracker.model} was registered without a bundle."):
+        with _raise_as(f"Version {version} of {tracker.model} was registered without a bundle."):
             inside = list(Path(tracker.client.download_artifacts(run_id, "bundle", folder)).iterdir())
         if len(inside) != 1 or not inside[0].is_dir():
             held = ", ".join(sorted(path.name for path in inside)) or "nothing"

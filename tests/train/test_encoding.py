@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from iris_nb.examples import IRIS
-from iris_nb.kinds import PARTS
+from iris_nb.kinds import _PARTS
 from iris_nb.schema import Category, Date, Number
 from iris_nb.session import open_session, run_session
 from iris_nb.train.encoding import TableEncoder, encoded_width, encoder_for, native_categories
@@ -39,7 +39,7 @@ def test_the_graph_encodes_to_the_last_bit_as_training_does(categories, fill, va
 
 def test_the_parts_of_a_date_are_those_of_the_calendar_on_every_day_of_it():
     every = np.arange(-719162, 2932897)
-    since = Date("since", "0001-01-01", "9999-12-31", "Since when.", "2000-01-01", parts=PARTS)
+    since = Date("since", "0001-01-01", "9999-12-31", "Since when.", "2000-01-01", parts=_PARTS)
     found = TableEncoder((since,)).fit_transform(every[:, None].astype(float))
     day = np.datetime64("1970-01-01") + every
     month, year = day.astype("datetime64[M]"), day.astype("datetime64[Y]")

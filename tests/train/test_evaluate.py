@@ -20,6 +20,7 @@ from iris_nb.train.candidates import CANDIDATES, Candidate, build, candidate
 from iris_nb.train.conformal import coverage
 from iris_nb.train.data import arrays, split
 from iris_nb.train.evaluate import (
+    _standard_error,
     compare_candidates,
     cross_validate,
     estimate,
@@ -29,7 +30,6 @@ from iris_nb.train.evaluate import (
     plan_candidates,
     proportion_interval,
     select,
-    standard_error,
     stratified_sample,
     try_candidates,
 )
@@ -129,7 +129,7 @@ def test_being_sure_and_wrong_is_a_finite_loss():
 
 def test_the_standard_error_is_nadeaus_and_bengios():
     values = np.random.default_rng(0).normal(size=100)
-    assert np.isclose(standard_error(values, 1 / 9), np.sqrt((1 / 100 + 1 / 9) * values.var(ddof=1)))
+    assert np.isclose(_standard_error(values, 1 / 9), np.sqrt((1 / 100 + 1 / 9) * values.var(ddof=1)))
     e = estimate(values, 1 / 9)
     assert np.isclose(e.p, 2 * stats.t.sf(abs(e.mean / e.error), 99))
     assert estimate(np.zeros(10), 1 / 9).p == 1

@@ -4,7 +4,7 @@ import numpy as np
 
 from iris_nb.examples import IRIS, irises
 from iris_nb.train.data import arrays
-from iris_nb.train.evidence import explain_error, explain_errors
+from iris_nb.train.evidence import _explain_error, explain_errors
 
 X, Y = arrays(irises(), IRIS)
 
@@ -35,4 +35,4 @@ def test_a_row_is_named_as_people_find_it():
 def test_a_column_that_never_varies_does_not_spoil_the_explanation():
     flat = X.copy()
     flat[:, 0] = 5
-    assert "nan" not in explain_error(149, confused(1)[149], flat, Y, IRIS)
+    assert "nan" not in _explain_error(149, confused(1)[149], flat, Y, IRIS)

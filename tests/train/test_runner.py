@@ -162,7 +162,7 @@ import iris_nb.train.commands as training
 from pathlib import Path
 from iris_nb.cli import main
 training.PIPELINE = Path({str(HERE)!r})
-main(lambda **options: training.run_notebook("endless_cell.ipynb", {{"started": {str(started)!r}}}, {{}}))
+main(lambda **options: training._run_notebook("endless_cell.ipynb", {{"started": {str(started)!r}}}, {{}}))
 """
     process = subprocess.Popen(
         [sys.executable, "-c", code],
