@@ -32,8 +32,8 @@ PACKAGES = {
 }
 
 
-def prepare(name: str) -> Path:
-    "The peer's folder, with its environment and its model; made where it is not there yet."
+def prepare(name: str, fits: bool = True) -> Path:
+    "The peer's folder, with its environment and, where it `fits`, its model; made where it is not there yet."
     folder = CACHE / name
     if (folder / "ready").exists():
         return folder
@@ -42,7 +42,7 @@ def prepare(name: str) -> Path:
     python = str(folder / "bin" / "python")
     subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)], check=True)
     subprocess.run([uv, "pip", "install", "--quiet", "--python", python, *PACKAGES[name]], check=True)
-    if name != "ceiling":
+    if fits and name != "ceiling":
         extra = ["mlflow"] if name == "mlflow" else []
         subprocess.run([python, str(HERE / "fit.py"), str(folder), ",".join(SCHEMA.names), *extra], check=True)
     if name == "mlserver":
