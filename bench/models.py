@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -57,7 +58,7 @@ pickle.dump(answers, open(sys.argv[1], "wb"))
 
 def typed(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     "Return the features with pandas' own types, as a person would hand them to a pipeline."
-    columns = {}
+    columns = dict[str, Any]()
     for f in schema.features:
         if f.kind == "date":
             columns[f.name] = pd.to_datetime(frame[f.name])
@@ -75,8 +76,9 @@ def losses_of(answers: list[NDArray[np.float64]], y: NDArray[np.int64], parts: l
 
 def boosted(frame: pd.DataFrame, y: NDArray[np.int64], parts: list[NDArray[np.bool_]]) -> list[NDArray[np.float64]]:
     "Return scikit-learn's answers to the held-out rows of every fold; a date is its number of days."
-    days = {c: frame[c].astype("int64") // 86_400_000_000 for c in frame if frame[c].dtype.kind == "M"}
-    plain = frame.assign(**{c: days[c].where(frame[c].notna(), np.nan) for c in days})
+    plain = frame.copy()
+    for name in frame.select_dtypes("datetime"):
+        plain[name] = (frame[name] - pd.Timestamp(0)).dt.days.astype(float)
     model = HistGradientBoostingClassifier(categorical_features="from_dtype", random_state=42)
     return [model.fit(plain[~part], y[~part]).predict_proba(plain[part]) for part in parts]
 
