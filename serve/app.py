@@ -11,7 +11,7 @@ from iris_nb.table import SCHEMA
 from serve.errors import answer_error
 from serve.logs import config
 from serve.middleware import RequestMiddleware, cors_of, request_context
-from serve.routes import health, history, model, open_inference, openapi, predictions, root
+from serve.routes import health, history, invocations, model, open_inference, openapi, predictions, root
 from serve.service import Service
 from serve.settings import Settings
 
@@ -24,7 +24,7 @@ def create_app(settings: Settings | None = None, fast_path: bool = True, schema:
     settings = settings or Settings.from_env()
     dictConfig(config(settings.log_level))
     service = Service(settings, schema)
-    modules = (root, openapi, health, predictions, history, model, open_inference)
+    modules = (root, openapi, health, predictions, history, model, open_inference, invocations)
     app = Litestar(
         [handler for module in modules for handler in module.routes],
         lifespan=[service.run],

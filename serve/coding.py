@@ -1,6 +1,9 @@
 """Content codings: bodies that arrive packed, within the limit of what they unpack to, and answers that leave so."""
 
 import zlib
+from typing import Any
+
+from litestar import Response
 
 from serve.errors import InvalidInput, TooLarge, UnknownCoding
 
@@ -38,6 +41,14 @@ def packed(payload: bytes, accepted: str) -> tuple[bytes, str]:
         return payload, ""
     packer = zlib.compressobj(_QUICK, wbits=_WINDOWS[coding])
     return packer.compress(payload) + packer.flush(), coding
+
+
+def coded(payload: bytes, media_type: str, accepted: str, **headers: str) -> Response[Any]:
+    "Return an answer in a coding that its caller takes."
+    content, coding = packed(payload, accepted)
+    sent = {"vary": "accept-encoding"} | ({"content-encoding": coding} if coding else {})
+    sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+    return Response(content, media_type=media_type, headers=sent)
 
 
 def _best(accepted: str) -> str:

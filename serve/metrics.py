@@ -19,7 +19,10 @@ from iris_nb.monitor.report import Report
 from serve.counters import SECONDS, Counts, Histogram, SharedCounters
 
 _METHODS = ("GET", "POST", "HEAD", "OPTIONS")  # others are one series: callers must not make new ones
-_PREDICT = ("/predict", "/predict/batch", "/v2/models/{name}/infer", "/v2/models/{name}/versions/{version}/infer")
+_PREDICT = frozenset(
+    ("/predict", "/predict/batch", "/invocations", "/endpoints/{name}/invocations")
+    + ("/v2/models/{name}/infer", "/v2/models/{name}/versions/{version}/infer")
+)
 _LATEST = 10_000
 State = dict[str, Any]
 

@@ -80,14 +80,12 @@ class BodyParser:
 
     def batch(self, body: bytes, max_rows: int) -> list[Row]:
         "Return the rows of a batch; raise InvalidInput with what is wrong with them."
-        rows, rejected, more = _split_valid(self.schema, body, max_rows)
-        if rejected:
-            raise invalid([fault for bad in rejected for fault in bad.errors], more)
-        return rows
+        return rows_of(self.schema, _samples_of(parse_json(body), max_rows), "/samples")
 
     def partial(self, body: bytes, max_rows: int) -> tuple[list[Row], list[BadRow]]:
         "Return the good rows of a batch, at least one, and what is wrong with the others; raise InvalidInput."
-        rows, rejected, more = _split_valid(self.schema, body, max_rows)
+        samples = _samples_of(parse_json(body), max_rows)
+        rows, rejected, more = _split_valid(self.schema, samples, "/samples")
         if not rows:
             raise invalid([fault for bad in rejected for fault in bad.errors], more)
         return rows, rejected
@@ -116,13 +114,21 @@ class _MixedRows:
         return found, texts
 
 
-def _split_valid(schema: Schema, body: bytes, max_rows: int) -> tuple[list[Row], list[BadRow], int]:
+def rows_of(schema: Schema, samples: list[Any], where: str) -> list[Row]:
+    "Return samples as rows; raise InvalidInput with what is wrong with them, with pointers that begin at `where`."
+    rows, rejected, more = _split_valid(schema, samples, where)
+    if rejected:
+        raise invalid([fault for bad in rejected for fault in bad.errors], more)
+    return rows
+
+
+def _split_valid(schema: Schema, samples: list[Any], where: str) -> tuple[list[Row], list[BadRow], int]:
     "Return good rows, bad rows with at most MAX_FAULTS faults in all, and how many more there are."
     good: list[Row] = []
     rejected: list[BadRow] = []
     room, unlisted = MAX_FAULTS, 0
-    for i, row in enumerate(_samples_of(parse_json(body), max_rows)):
-        faults, more = _row_faults(schema, row, f"/samples/{i}")
+    for i, row in enumerate(samples):
+        faults, more = _row_faults(schema, row, f"{where}/{i}")
         if faults:
             rejected.append(BadRow(i, faults[:room]))  # later bad rows stand there with their index alone
             unlisted += more + max(0, len(faults) - room)

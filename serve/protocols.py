@@ -11,6 +11,12 @@ _Datatype = Annotated[str, Meta(extra_json_schema={"enum": ["BOOL", "INT64", "FP
 _Value: TypeAlias = str | float | bool | None
 _Data = Annotated[list[_Value | list[_Value]], Meta(description="Values, flat or nested, row by row; null is a gap.")]
 
+_ROWS = Meta(description="Rows by name, or in the order of the features.")
+_COLUMNS = Meta(description="Columns by name.")
+_ALPHA = Meta(ge=0.001, le=0.999, description="Error rate of the prediction sets.")
+_Rows: TypeAlias = Annotated[list[dict[str, _Value] | list[_Value]], _ROWS]
+_Columns: TypeAlias = Annotated[dict[str, list[_Value]], _COLUMNS]
+
 
 class ServerMetadata(Struct, frozen=True):
     "What answers, and what it can beyond the protocol."
@@ -107,6 +113,60 @@ class InferError(Struct, frozen=True):
     error: str
 
 
+class SplitFrame(Struct, frozen=True):
+    "A table as pandas has it: names of the columns, and rows of values in that order."
+
+    data: list[list[_Value]]
+    columns: Annotated[list[str], Meta(description="Without them: the features in order.")] | UnsetType = UNSET
+    index: Annotated[list[str | float], Meta(description="Read and not used.")] | UnsetType = UNSET
+
+
+class InvocationParams(Struct, frozen=True):
+    "What is asked of the answer."
+
+    alpha: Annotated[float, _ALPHA] | UnsetType = UNSET
+
+
+class FrameRequest(Struct, forbid_unknown_fields=True, frozen=True):
+    "Rows in exactly one of four forms."
+
+    dataframe_split: SplitFrame | UnsetType = UNSET
+    dataframe_records: Annotated[list[dict[str, _Value]], Meta(description="Rows by name.")] | UnsetType = UNSET
+    instances: _Rows | UnsetType = UNSET
+    inputs: _Rows | _Columns | UnsetType = UNSET
+    params: InvocationParams | UnsetType = UNSET
+
+
+class FrameAnswer(Struct, frozen=True):
+    "One entry for each row, in the order of the request."
+
+    predictions: Annotated[list[dict[str, float]], Meta(description="The probability of each class.")]
+    labels: Annotated[list[str], Meta(description="The most probable class of each row.")]
+    prediction_ids: Annotated[list[str], Meta(description="Key of each row in the audit log.")]
+    model_name: str
+    model_version: str
+    timestamp: Annotated[str, Meta(extra_json_schema={"format": "date-time"}, description="Arrival, UTC.")]
+    prediction_sets: Annotated[list[list[str]], Meta(description="With `alpha`.")] | UnsetType = UNSET
+    decisions: Annotated[list[str], Meta(description="Where costs are declared.")] | UnsetType = UNSET
+
+
+class EndpointModel(Struct, frozen=True):
+    "The model behind an endpoint."
+
+    name: str
+    provider: str
+
+
+class Endpoint(Struct, frozen=True):
+    "What MLflow's deployment client asks about."
+
+    name: str
+    endpoint_type: str
+    model: EndpointModel
+    endpoint_url: str
+    limit: Annotated[None, Meta(description="None but those of the service.")] = None
+
+
 STRUCTS: tuple[type[Struct], ...] = (
     ServerMetadata,
     ServerState,
@@ -119,4 +179,10 @@ STRUCTS: tuple[type[Struct], ...] = (
     OutputTensor,
     InferAnswer,
     InferError,
+    SplitFrame,
+    InvocationParams,
+    FrameRequest,
+    FrameAnswer,
+    EndpointModel,
+    Endpoint,
 )

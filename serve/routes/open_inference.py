@@ -18,7 +18,7 @@ from iris_nb.schema import shown
 from serve import tensors
 from serve.auth import MAY_NEED_KEY, needs_key
 from serve.body import NO_TYPE
-from serve.coding import packed, unpacked
+from serve.coding import coded, unpacked
 from serve.errors import NoModel, Unknown, error_responses
 from serve.middleware import request_context
 from serve.protocols import InferAnswer, InferError, ModelMetadata, ModelState, ServerMetadata, ServerState
@@ -119,13 +119,10 @@ def _read(service: Service, headers: Headers, body: bytes) -> tensors.Ask:
 
 def _answer(head: bytes, raw: bytes, accepted: str) -> _Answer:
     "Return an answer's JSON and what follows it, packed as the caller takes it."
-    payload: Any
-    payload, coding = packed(head + raw, accepted)
-    headers = {"vary": "accept-encoding"}
-    headers |= {"content-encoding": coding} if coding else {}
-    headers |= {"inference-header-content-length": str(len(head))} if raw else {}
-    kind = "application/octet-stream" if raw else MediaType.JSON
-    return Response(payload, media_type=kind, headers=headers)
+    if not raw:
+        return coded(head, MediaType.JSON, accepted)
+    size = {"inference_header_content_length": str(len(head))}
+    return coded(head + raw, "application/octet-stream", accepted, **size)
 
 
 @get("/models/{name:str}/ready", operation_id="oip_model_ready", summary="Whether a model answers", **_STATE)

@@ -78,6 +78,7 @@ def config_of(schema: Schema) -> OpenAPIConfig:
             Tag("predictions", "Asked for, looked up, labelled."),
             Tag("model", "Which one answers."),
             Tag("open inference", "Protocol v2, for the clients of Triton, KServe and others."),
+            Tag("mlflow", "MLflow's scoring protocol."),
             Tag("service"),
         ],
     )
