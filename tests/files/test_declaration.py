@@ -14,10 +14,10 @@ from iris_nb import schema as language
 from iris_nb.config import IrisError
 from iris_nb.examples import HOUSES, IRIS, PEOPLE, houses, irises
 from iris_nb.files import commands
-from iris_nb.files.declaration import as_code, declare, feature_name, lesson, schema_code
+from iris_nb.files.declaration import _as_code, _feature_name, declare, lesson, schema_code
 from iris_nb.files.frame import read_rows
 from iris_nb.files.records import TableError
-from iris_nb.files.survey import survey, widened
+from iris_nb.files.survey import _widened, survey
 from iris_nb.schema import Schema
 from iris_nb.train.data import check
 
@@ -129,7 +129,7 @@ def test_noise_does_not_give_the_answer_away(propose):
     ],
 )
 def test_a_columns_name_becomes_one_that_may_be_used(column, name, unit):
-    assert feature_name(column, [], "team", ["red", "blue"]) == (name, unit)
+    assert _feature_name(column, [], "team", ["red", "blue"]) == (name, unit)
 
 
 def test_names_that_become_the_same_are_told_apart(propose):
@@ -142,7 +142,7 @@ def test_names_that_become_the_same_are_told_apart(propose):
 def test_any_names_of_columns_can_be_declared(columns):
     taken = []
     for column in columns:
-        name, _ = feature_name(column, taken, "team", ["red", "blue"])
+        name, _ = _feature_name(column, taken, "team", ["red", "blue"])
         taken.append(name)
     features = tuple(language.Number(name, "", 0, 1, "", 0) for name in taken)
     assert not features or Schema("table", "row", features, "team", ("red", "blue"))
@@ -200,14 +200,14 @@ def test_the_code_of_a_schema_is_the_schema(schema):
     exec(code, found)
     assert found["SCHEMA"] == schema
     assert max(map(len, code.splitlines())) <= 120
-    assert all(as_code(kind) in code for kind in schema.features)
+    assert all(_as_code(kind) in code for kind in schema.features)
 
 
 @given(st.floats(-1e12, 1e12), st.floats(1e-9, 1e12))
 def test_bounds_are_wider_than_the_data_and_not_below_zero(low, span):
     high = low + span
     if high > low and high - low > 1e-9 * abs(low):
-        below, above = widened(low, high)
+        below, above = _widened(low, high)
         assert below <= low < high < above
         assert (below >= 0) == (low >= 0)
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iris_nb.examples import HOUSES, houses
-from iris_nb.files.columns import can_hold, read_cells, read_classes
+from iris_nb.files.columns import _read_cells, _read_classes, can_hold
 from iris_nb.files.frame import CellsError, read_rows
 from iris_nb.files.records import TableError
 from iris_nb.schema import GAPS, Category, Date, Number, Schema, YesNo
@@ -37,7 +37,7 @@ words = st.one_of(
 @given(st.lists(words, max_size=12))
 def test_a_column_of_texts_is_read_as_the_kind_reads_each_of_them(texts):
     for kind in KINDS:
-        cells = read_cells(kind, pa.array(texts, pa.string()))
+        cells = _read_cells(kind, pa.array(texts, pa.string()))
         for i, text in enumerate(texts):
             try:
                 value, is_read = kind.parse(text), True
@@ -231,7 +231,7 @@ def test_a_class_that_looks_like_a_gap_is_a_class(tmp_path):
 )
 def test_classes_are_found_however_a_file_types_them(column, classes, expected):
     assert can_hold(None, column.type)
-    assert read_classes(column, classes).tolist() == expected
+    assert _read_classes(column, classes).tolist() == expected
 
 
 def test_faulty_cells_leave_a_frame_for_further_checks(tmp_path):

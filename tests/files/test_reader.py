@@ -214,7 +214,7 @@ def test_many_columns_are_no_quadratic_work(tmp_path):
 
 
 def test_a_small_parquet_file_with_a_huge_row_is_refused_before_it_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("iris_nb.files.reader.MAX_BYTES", 1 << 16)
+    monkeypatch.setattr("iris_nb.files.reader._MAX_BYTES", 1 << 16)
     path = tmp_path / "bomb.parquet"
     parquet.write_table(pa.table({"height": [1.7], "weight": [70], "note": ["x" * (1 << 20)]}), path)
     before = pa.total_allocated_bytes()
@@ -224,7 +224,7 @@ def test_a_small_parquet_file_with_a_huge_row_is_refused_before_it_is_read(tmp_p
 
 
 def test_a_text_that_is_stored_once_for_many_rows_is_decoded_in_small_parts(tmp_path, monkeypatch):
-    monkeypatch.setattr("iris_nb.files.reader.MAX_BYTES", 1 << 20)
+    monkeypatch.setattr("iris_nb.files.reader._MAX_BYTES", 1 << 20)
     path, note = tmp_path / "dictionary.parquet", "x" * (1 << 17)
     texts = pa.DictionaryArray.from_arrays(pa.array([0] * 200, pa.int32()), pa.array([note]))
     parquet.write_table(

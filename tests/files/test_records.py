@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iris_nb.files.records import MAX_HEADER, RecordCounter, TableError, recount, split_header, split_records
+from iris_nb.files.records import _MAX_HEADER, RecordCounter, TableError, recount, split_header, split_records
 
 soup = st.text(alphabet='a",;\r\n é', max_size=60)
 cells = st.text(alphabet='ab",;|\t\r\n é', max_size=8)
@@ -86,7 +86,7 @@ def test_a_cell_without_an_end_is_named_by_its_line():
 
 
 def test_a_huge_record_is_named_by_its_line_before_it_fills_the_memory(monkeypatch):
-    monkeypatch.setattr("iris_nb.files.records.MAX_RECORD", 1 << 12)
+    monkeypatch.setattr("iris_nb.files.records._MAX_RECORD", 1 << 12)
     read = []
 
     def endless():
@@ -115,4 +115,4 @@ def test_a_header_without_end_is_refused_before_it_fills_the_memory():
 
     with pytest.raises(TableError, match="no line end"):
         split_header(endless(), "x.csv")
-    assert sum(read) <= (MAX_HEADER >> 20) + 1
+    assert sum(read) <= (_MAX_HEADER >> 20) + 1

@@ -24,7 +24,7 @@ from iris_nb.examples import HOUSES, houses, irises
 from iris_nb.examples import IRIS as SCHEMA
 from iris_nb.files.reader import CsvTable
 from iris_nb.predict.batch import ScoreError, score
-from iris_nb.predict.commands import SET_ASIDE, score_command
+from iris_nb.predict.commands import _SET_ASIDE, score_command
 from iris_nb.predict.predictor import Predictor
 from iris_nb.train.data import arrays
 from iris_nb.train.onnx_export import to_onnx
@@ -207,7 +207,7 @@ def test_the_command_counts_faulty_rows_in_its_exit_code(command, bundles, tmp_p
     path.write_text(",".join(NAMES) + "\n" + GOOD + ",".join([*VALUES[:-1], ""]) + "\n")
     words = [str(path), "-o", str(tmp_path / "out.csv"), "--bundle", str(champion(bundles))]
     done = CliRunner().invoke(command, words)
-    assert done.exit_code == SET_ASIDE
+    assert done.exit_code == _SET_ASIDE
     assert "1 rows answered" in done.output
     assert "1 faulty rows set aside" in done.output
     with (tmp_path / "out.faults.csv").open() as file:
@@ -310,7 +310,7 @@ def test_a_cell_of_several_lines_across_a_block_invents_no_row(predictor, table,
     path = table(name="lines.csv")
     path.write_text(",".join([*NAMES, "note"]) + "\n" + f"{row},ok\n" * 20 + cell + f"{row},ok\n" * 20)
     for size in (200, 333, 450, 500, 512):
-        monkeypatch.setattr("iris_nb.files.reader.BLOCK", size)
+        monkeypatch.setattr("iris_nb.files.reader._BLOCK", size)
         assert score(predictor, path, tmp_path / "out.csv", progress=False).answered == 41
         assert read(tmp_path / "out.csv")["note"].tolist()[20] == f"first\n{row},second\n{row},third"
 
@@ -329,7 +329,7 @@ def test_text_is_copied_as_it_is(predictor, tmp_path):
 def test_every_record_is_answered_or_set_aside(predictor, table, tmp_path, lines, size):
     path = table(*lines)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("iris_nb.files.reader.BLOCK", size)
+        patch.setattr("iris_nb.files.reader._BLOCK", size)
         result = score(predictor, path, tmp_path / "out.csv", progress=False)
     records = [line for line in lines if line != "\n"]
     assert result.answered == sum(line != BAD and line != SHORT for line in records)
@@ -342,7 +342,7 @@ def test_every_record_is_answered_or_set_aside(predictor, table, tmp_path, lines
 def test_a_program_that_is_asked_to_end_leaves_everything_as_it_was(command, bundles, table, tmp_path, monkeypatch):
     source = table(GOOD, BAD)
     words = [str(source), "-o", str(tmp_path / "out.csv"), "--bundle", str(champion(bundles)), "--quiet"]
-    assert CliRunner().invoke(command, words).exit_code == SET_ASIDE
+    assert CliRunner().invoke(command, words).exit_code == _SET_ASIDE
     before, handler = snapshot(tmp_path), signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(CsvTable, "verify", lambda *_: signal.raise_signal(signal.SIGTERM))
     assert CliRunner().invoke(command, words).exit_code == 1

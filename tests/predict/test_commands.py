@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from iris_nb.bundle import champion, read_bundle, write_bundle
 from iris_nb.cli import cli
-from iris_nb.predict.commands import describe
+from iris_nb.predict.commands import _describe
 from iris_nb.table import SCHEMA
 
 
@@ -18,9 +18,9 @@ def run(*words: str):
 
 def test_a_bundle_without_calibration_scores_promises_no_sets(champion_home, tmp_path):
     whole = read_bundle(champion(champion_home / "bundles"))
-    assert "in a set" in dict(describe(whole))
+    assert "in a set" in dict(_describe(whole))
     folder = write_bundle(tmp_path / "other", whole.card, whole.onnx, whole.golden, whole.reference)
-    assert "in a set" not in dict(describe(read_bundle(folder)))
+    assert "in a set" not in dict(_describe(read_bundle(folder)))
 
 
 def test_a_file_without_faults_leaves_none_aside(champion_home, tmp_path):
