@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import settings
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from iris_nb.bundle import Card, point_champion, write_bundle
 from iris_nb.table import SCHEMA, load_rows
+from iris_nb.train.data import arrays
+from iris_nb.train.encoding import encoder_for
 
 pytest_plugins = ["tests.browsing", "tests.dashboards", "tests.databases", "tests.training"]
 # Started in the background by a script, or by nohup, Python ignores these, and so would every program started here.
@@ -41,12 +44,12 @@ def small_onnx(fitted: object) -> bytes:
 @pytest.fixture(scope="session")
 def make_bundle() -> MakeBundle:
     "Writes a bundle of a real model below a root; another `strength` makes a model that answers differently."
-    rows = load_rows()
-    X = rows[list(SCHEMA.names)].to_numpy(dtype=np.float64)
-    y = np.array([SCHEMA.classes.index(label) for label in rows[SCHEMA.target]])
+    X, y = arrays(load_rows())
+    encoder = encoder_for(SCHEMA.features, "one_hot", fill=True)
 
     def make(root: Path, version: str = "1", strength: float = 1.0, name: str = f"{SCHEMA.name}_test") -> Path:
-        fitted = make_pipeline(StandardScaler(), LogisticRegression(C=strength)).fit(X, y)
+        steps = [*([encoder] if encoder else []), StandardScaler(), LogisticRegression(C=strength)]
+        fitted = make_pipeline(*map(clone, steps)).fit(X, y)
         P = fitted.predict_proba(X)
         labels = [SCHEMA.classes[i] for i in y]
         scores = 1 - P[np.arange(len(y)), y]
