@@ -11,7 +11,7 @@ from iris_nb.bundle import champion
 from iris_nb.dashboard.app import App, Source
 from iris_nb.dashboard.page import View
 from iris_nb.examples import HOUSES, houses
-from iris_nb.monitor.watch import lines_of, report_of
+from iris_nb.monitor.watch import _lines_of, report_of
 from iris_nb.predict.predictor import Predictor, decide
 from iris_nb.schema import encode_columns
 from tests.serve.mixed import doubles_of, write_champion
@@ -116,4 +116,4 @@ def test_the_watch_says_what_decisions_cost(source):
     report = report_of(source.log, "1h", source.predictor(), HOUSES)
     assert report.cost.labelled == 30
     assert report.cost.realised is not None
-    assert any("with a true class cost" in line for line in lines_of(report))
+    assert any("with a true class cost" in line for line in _lines_of(report))

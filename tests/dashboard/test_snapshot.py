@@ -136,7 +136,7 @@ def test_what_a_caller_sent_is_never_html(predictor):
 
 def test_a_service_that_does_not_answer_is_said_to_be_down():
     assert status.service_state("http://127.0.0.1:9") is None
-    assert "alarm" in status.up_light(None, "http://127.0.0.1:9")
+    assert "alarm" in status._up_light(None, "http://127.0.0.1:9")
 
 
 def test_no_id_is_no_row_and_opens_no_log(tmp_path):

@@ -6,13 +6,13 @@ from threading import Thread
 
 import pytest
 
-from iris_nb.dashboard.status import drift_light, service_state, up_light
+from iris_nb.dashboard.status import _drift_light, _up_light, service_state
 from iris_nb.monitor.report import Report, Verdict
 
 
 def test_a_service_that_is_unwell_is_said_to_be():
-    assert "It says it is degraded" in up_light({"status": "degraded"}, "http://here")
-    assert "Nothing answers at http://here" in up_light(None, "http://here")
+    assert "It says it is degraded" in _up_light({"status": "degraded"}, "http://here")
+    assert "Nothing answers at http://here" in _up_light(None, "http://here")
 
 
 @pytest.fixture
@@ -50,6 +50,6 @@ def test_what_the_service_says_of_itself_is_read_or_not_there(said, state):
 
 def test_a_column_that_can_not_be_judged_does_not_dim_the_light_of_the_others():
     verdicts = [Verdict("rent", "unsure", "Only 5 of 90 rows have a rent."), Verdict("area", "good", "As in training.")]
-    said = drift_light(Report(0.0, "24h", 90, verdicts, "good", "As ever."))
+    said = _drift_light(Report(0.0, "24h", 90, verdicts, "good", "As ever."))
     assert "Drift: good" in said
     assert "rent" not in said

@@ -3,7 +3,7 @@
 import ipywidgets as widgets
 import pytest
 
-from iris_nb.dashboard.traffic import decision_note, what_if
+from iris_nb.dashboard.traffic import _decision_note, what_if
 from iris_nb.dashboard.widgets import controls, filled, update_options
 from iris_nb.examples import HOUSES, PEOPLE
 
@@ -66,6 +66,6 @@ def test_an_empty_date_is_a_fault_in_words_and_no_error():
 
 
 def test_a_decision_is_said_with_what_it_costs_where_costs_are_declared():
-    (said,) = decision_note([0.7, 0.3], HOUSES)  # a missed quick sale costs five times a false alarm
+    (said,) = _decision_note([0.7, 0.3], HOUSES)  # a missed quick sale costs five times a false alarm
     assert "Decision: quickly, at an expected cost of 0.7 (slowly 1.5)" in said
-    assert decision_note([0.7, 0.3], PEOPLE) == []
+    assert _decision_note([0.7, 0.3], PEOPLE) == []

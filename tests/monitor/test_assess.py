@@ -7,9 +7,9 @@ import pytest
 from iris_nb.audit.sample import WindowSample
 from iris_nb.bundle import champion
 from iris_nb.dashboard.model_health import quality_part
-from iris_nb.dashboard.status import quality_light
+from iris_nb.dashboard.status import _quality_light
 from iris_nb.monitor.assess import assess
-from iris_nb.monitor.report import ORDER, Report, Verdict, worst_state
+from iris_nb.monitor.report import ORDER, Report, Verdict, _worst_state
 from iris_nb.predict.predictor import Predictor
 
 
@@ -66,16 +66,16 @@ def test_enough_labels_settle_it_whatever_drifts(predictor, answered, right, sta
 def test_the_page_shows_the_same_verdict(predictor, answered):
     rows = answered(drifted=True)
     report = assess(predictor, rows, "24h")
-    assert report.sentence in quality_light(report).replace("&#x27;", "'")
+    assert report.sentence in _quality_light(report).replace("&#x27;", "'")
     figure = quality_part(predictor, WindowSample(0, 1, len(rows), pd.DataFrame(), rows), report)[1]
     assert "probably right" not in figure.layout.title.text
     assert "unlike" in figure.layout.title.text
 
 
 def test_states_have_one_order():
-    assert worst_state(ORDER) == "alarm"
-    assert worst_state(["good", "unsure"]) == "unsure"
-    assert worst_state([]) == "unsure"
+    assert _worst_state(ORDER) == "alarm"
+    assert _worst_state(["good", "unsure"]) == "unsure"
+    assert _worst_state([]) == "unsure"
 
 
 def test_drift_that_nothing_could_be_said_of_is_not_good():

@@ -12,7 +12,7 @@ from iris_nb.bundle import champion
 from iris_nb.examples import HOUSES, houses
 from iris_nb.monitor.assess import reference_in
 from iris_nb.monitor.drift import (
-    REFERENCE_ROWS,
+    _REFERENCE_ROWS,
     Reference,
     detect_drift,
     history,
@@ -49,7 +49,7 @@ def test_a_large_training_sample_is_looked_at_through_a_fixed_part_of_it(bundles
     times = 50_000 // len(X)
     large = replace(predictor.bundle, reference=(np.tile(X, (times, 1)), labels * times))
     found = [reference_in(replace(predictor, bundle=large)).X for _ in range(2)]
-    assert len(found[0]) == REFERENCE_ROWS
+    assert len(found[0]) == _REFERENCE_ROWS
     assert np.array_equal(*found)
 
 

@@ -14,7 +14,7 @@ from iris_nb.bundle import champion
 from iris_nb.cli import cli
 from iris_nb.monitor import watch as module
 from iris_nb.monitor.report import ORDER
-from iris_nb.monitor.watch import CODES, FAILED, watch
+from iris_nb.monitor.watch import _CODES, _FAILED, watch
 from iris_nb.predict.predictor import Predictor
 from iris_nb.table import SCHEMA
 
@@ -65,9 +65,9 @@ def test_an_alarm_outweighs_what_could_not_be_judged(watched):
 def test_a_wrong_command_line_and_an_unsure_verdict_have_different_exit_codes(watched):
     wrong = CliRunner().invoke(watch, ["--window", "yesterday"]).exit_code
     assert wrong == 2
-    assert wrong not in CODES.values()
-    assert FAILED not in (wrong, *CODES.values())
-    assert len(set(CODES.values())) == len(ORDER)
+    assert wrong not in _CODES.values()
+    assert _FAILED not in (wrong, *_CODES.values())
+    assert len(set(_CODES.values())) == len(ORDER)
 
 
 #: Ends with the verdict's exit code; an import of what draws fails, and none is in the list of modules at the end.
@@ -100,7 +100,7 @@ def test_the_watch_judges_what_was_simulated_and_leaves_its_report(champion_home
     assert (champion_home / "watch.json").is_file()
 
 
-@pytest.mark.parametrize(("numbers", "expected"), [(range(0, 150, 2), FAILED), (range(30), CODES["alarm"])])
+@pytest.mark.parametrize(("numbers", "expected"), [(range(0, 150, 2), _FAILED), (range(30), _CODES["alarm"])])
 def test_a_report_that_can_not_be_written_is_no_alarm_and_hides_none(watched, tmp_path, numbers, expected):
     (tmp_path / "watch.json").mkdir()
     code, line = watched(list(numbers))
@@ -117,10 +117,10 @@ def test_what_ends_the_watch_is_no_alarm(champion_home, monkeypatch, error):
 
     monkeypatch.setattr(module, "report_of", fail)
     done = CliRunner().invoke(cli, ["watch"])
-    assert done.exit_code == FAILED
+    assert done.exit_code == _FAILED
     assert "Nothing could be judged: " in done.output
 
 
 def test_a_setting_that_can_not_be_used_is_no_alarm(monkeypatch):
     monkeypatch.setenv("IRIS_HOME", "what?")
-    assert CliRunner().invoke(cli, ["watch"]).exit_code == FAILED
+    assert CliRunner().invoke(cli, ["watch"]).exit_code == _FAILED
