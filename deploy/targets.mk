@@ -8,14 +8,23 @@ lock-images: $(READY) ## Lock again, with hashes, what each container image inst
 	    --python-version 3.11 --no-header --no-annotate --generate-hashes --refresh-package iris-nb \
 	    --override deploy/leave-out.txt \
 	    --output-file deploy/lock/$$image.txt || exit 1; done
-	@.uv/bin/uv pip compile --quiet deploy/lock/build.in --universal --python-version 3.11 --no-header --no-annotate \
-	  --generate-hashes --output-file deploy/lock/build.txt
+	@for lock in build clients; do \
+	  .uv/bin/uv pip compile --quiet deploy/lock/$$lock.in --universal --python-version 3.11 --no-header --no-annotate \
+	    --generate-hashes --output-file deploy/lock/$$lock.txt || exit 1; done
 
 image-check: $(READY) ## Build every container image, start the service in its own, predict, stop it; check user and size.
 	@hadolint Dockerfile
 	@python tests/deploy/image.py
 
-deploy-check: $(READY) test-tools ## Check what deploys: compose file, proxy, manifests, Prometheus, deploy.sh, the wheel.
+# Other people's clients of the service, in an environment of their own: they clash with ours.
+CLIENTS := .uv/clients/.ready
+$(CLIENTS): deploy/lock/clients.txt | $(READY)
+	@echo "Making .uv/clients from deploy/lock/clients.txt…"
+	@.uv/bin/uv venv --quiet --clear --python .venv/bin/python .uv/clients
+	@.uv/bin/uv pip sync --quiet --python .uv/clients/bin/python --require-hashes deploy/lock/clients.txt
+	@touch $@
+
+deploy-check: $(READY) test-tools $(CLIENTS) ## Check what deploys: compose file, proxy, manifests, Prometheus, deploy.sh, the wheel.
 	@IRIS_REQUIRE_TOOLS=1 python -m pytest -q tests/deploy --ignore=tests/deploy/test_workflows.py
 
 workflows-check: $(READY) ## Check the workflows: their schema, what they may do, that each job's command exists here.
