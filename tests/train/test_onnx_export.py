@@ -12,7 +12,7 @@ from iris_nb.schema import Number, Schema, encode_columns
 from iris_nb.session import open_session, run_session
 from iris_nb.train.candidates import CANDIDATES, ModelError, build, candidate, candidates_for
 from iris_nb.train.data import arrays
-from iris_nb.train.onnx_export import parity_fault, random_rows, to_onnx
+from iris_nb.train.onnx_export import _parity_fault, random_rows, to_onnx
 from tests.train import made
 
 X, Y = arrays(irises(), IRIS)
@@ -22,7 +22,7 @@ ROWS = np.vstack([X, random_rows(IRIS)])
 @pytest.mark.parametrize("name", [c.name for c in CANDIDATES])
 def test_a_candidate_answers_from_onnx_as_it_does_from_scikit_learn(name):
     fitted = build(candidate(name)).fit(X, Y)
-    assert parity_fault(fitted, ROWS, IRIS) == ""
+    assert _parity_fault(fitted, ROWS, IRIS) == ""
     session = open_session(to_onnx(fitted, IRIS))
     assert [i.name for i in session.get_inputs()] == ["X"]
     assert [o.name for o in session.get_outputs()] == ["probabilities"]
@@ -40,7 +40,7 @@ def two_classes(decimals, count=200):
 @pytest.mark.parametrize("name", [c.name for c in CANDIDATES])
 def test_every_candidate_has_an_exact_form_for_two_classes(name, decimals):
     schema, X, y = two_classes(decimals)
-    assert parity_fault(build(candidate(name)).fit(X, y), np.vstack([X, random_rows(schema)]), schema) == ""
+    assert _parity_fault(build(candidate(name)).fit(X, y), np.vstack([X, random_rows(schema)]), schema) == ""
 
 
 def agrees(made, X, y, count=2000):
@@ -51,7 +51,7 @@ def agrees(made, X, y, count=2000):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what a model says of a hard table is another matter
             fitted = build(c).fit(X, y)
-        assert parity_fault(fitted, rows, made) == "", c.name
+        assert _parity_fault(fitted, rows, made) == "", c.name
     return {c.name for c in suitable}
 
 
@@ -115,14 +115,14 @@ def test_a_model_without_an_onnx_form_is_refused_with_a_sentence():
     fitted = make_pipeline(DummyClassifier()).fit(X, Y)
     with pytest.raises(ModelError, match="^DummyClassifier can't be expressed in ONNX: "):
         to_onnx(fitted, IRIS)
-    assert parity_fault(fitted, X, IRIS).startswith("DummyClassifier can't be expressed")
+    assert _parity_fault(fitted, X, IRIS).startswith("DummyClassifier can't be expressed")
 
 
 def test_a_model_that_answers_differently_is_refused_with_numbers(monkeypatch):
     first, second = (build(candidate(name)).fit(X, Y) for name in ("lda", "qda"))
     onnx = to_onnx(second, IRIS)
     monkeypatch.setattr("iris_nb.train.onnx_export.to_onnx", lambda fitted, schema: onnx)
-    assert "get another class and probabilities differ by up to" in parity_fault(first, ROWS, IRIS)
+    assert "get another class and probabilities differ by up to" in _parity_fault(first, ROWS, IRIS)
 
 
 def test_a_model_that_has_not_seen_every_class_is_refused():

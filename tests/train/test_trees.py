@@ -8,7 +8,7 @@ from iris_nb.examples import IRIS, irises
 from iris_nb.session import open_session, run_session
 from iris_nb.train.data import arrays
 from iris_nb.train.graph import apply
-from iris_nb.train.trees import boosted_probabilities, forest_probabilities, forest_trees
+from iris_nb.train.trees import _forest_trees, boosted_probabilities, forest_probabilities
 
 X, Y = arrays(irises(), IRIS)
 
@@ -24,7 +24,7 @@ def difference(model, rows):
 @pytest.mark.parametrize("leaf", [1, 4])
 def test_a_forest_agrees_to_the_last_digit_on_its_own_split_points(seed, leaf):
     forest = RandomForestClassifier(20, min_samples_leaf=leaf, random_state=seed).fit(X, Y)
-    splits = np.concatenate([tree.threshold[~tree.leaf] for tree in forest_trees(forest)])
+    splits = np.concatenate([tree.threshold[~tree.leaf] for tree in _forest_trees(forest)])
     on = np.random.default_rng(seed).choice(splits, (2000, 4))
     rows = np.vstack([on, np.nextafter(on, 99), np.nextafter(on, 0)])
     assert difference(forest, rows) < 1e-14
@@ -40,7 +40,7 @@ def test_boosted_trees_agree_to_the_last_digit_on_their_own_split_points():
 
 def test_a_tree_that_is_only_a_leaf_is_converted_too():
     forest = RandomForestClassifier(3, min_samples_leaf=140, random_state=0).fit(X, Y)
-    assert {tree.leaf.size for tree in forest_trees(forest)} == {1}
+    assert {tree.leaf.size for tree in _forest_trees(forest)} == {1}
     assert difference(forest, X) < 1e-14
 
 
