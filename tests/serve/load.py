@@ -41,7 +41,7 @@ class Load(threading.Thread):
                 self.statuses.append(answer.status_code)
                 if answer.status_code == 200:
                     self.answers.append(answer.json())
-                    self.ids += self.answers[-1]["prediction_ids"]
+                    self.ids += ids_in(self.answers[-1])
                 elif wait := answer.headers.get("retry-after"):
                     self.retry_after.append(wait)
 
@@ -51,6 +51,12 @@ class Load(threading.Thread):
     def stop(self) -> None:
         self.enough.set()
         self.join()
+
+
+def ids_in(answer: dict) -> list[str]:
+    "The keys of the rows in an answer, in whichever protocol."
+    tensors = {tensor["name"]: tensor["data"] for tensor in answer.get("outputs", [])}
+    return answer["prediction_ids"] if "prediction_ids" in answer else tensors["prediction_id"]
 
 
 def logged(home: Path) -> list[str]:

@@ -4,17 +4,21 @@ import gzip
 import json
 import zlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
 from iris_nb.audit.log import AuditLog
+from iris_nb.bundle import point_champion
 from iris_nb.examples import HOUSES
 from iris_nb.keys import new_key
 from iris_nb.schema import Schema
 from iris_nb.table import SCHEMA
 from serve.tensors import datatype_of
+from tests.serve.load import LONG, Load, logged
+from tests.waiting import wait_until
 
 INFER = f"/v2/models/{HOUSES.name}/infer"
 GAPS = {f.name for f in HOUSES.features if f.missing}
@@ -394,3 +398,46 @@ def test_the_metrics_count_it(houses):
     path = "/v2/models/{name}/infer"
     assert f'iris_requests_total{{method="POST",path="{path}",status="200"}} 1.0' in houses.get("/metrics").text
     assert houses.get("/metrics", headers={"accept": "application/json"}).json()["requests"] == 1
+
+
+#: Requests in the protocols of others.
+FOREIGN = {
+    "open inference": (f"/v2/models/{SCHEMA.name}/infer", {"inputs": tensors_of(SCHEMA, [SCHEMA.example] * 2)}),
+    "mlflow": ("/invocations", {"dataframe_records": [SCHEMA.example] * 2}),
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("path", "body"), FOREIGN.values(), ids=FOREIGN)
+def test_after_a_kill_what_other_protocols_were_answered_is_in_the_log_once(live, home, path, body):
+    answered: list[str] = []
+    for _ in range(20 if LONG else 1):
+        service = live()
+        load = Load(service.url, path=path, body=body)
+        load.start()
+        wait_until(partial(load.answered, 100), "callers are answered")
+        service.kill()
+        load.join()
+        answered += load.ids
+    kept = logged(home)
+    assert len(set(kept)) == len(kept)
+    assert set(answered) <= set(kept)
+
+
+def answers_with(load: Load, version: str) -> bool:
+    return bool(load.answers) and load.answers[-1]["model_version"] == version
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("path", "body"), FOREIGN.values(), ids=FOREIGN)
+def test_a_new_champion_fails_no_request_in_other_protocols(live, home, path, body):
+    service = live(IRIS_WATCH_SECONDS="0.05")
+    load = Load(service.url, path=path, body=body)
+    load.start()
+    for i in range(60 if LONG else 6):
+        champion, version = [(f"{SCHEMA.name}_test-2", "2"), (f"{SCHEMA.name}_test-1", "1")][i % 2]
+        point_champion(home / "bundles", champion)
+        wait_until(partial(answers_with, load, version), "the new champion answers")
+    load.stop()
+    assert set(load.statuses) == {200}
+    assert sorted(logged(home)) == sorted(load.ids)
