@@ -194,8 +194,9 @@ def propose(column: Column, name: str, unit: str = "") -> Proposal:
     if all(days):
         return _date(column, name, [day for day in days if day], about)
     if all(map(_OTHER_DAY.fullmatch, column.texts(1000))):
+        odd = next(text for text, day in zip(column.texts(), days, strict=False) if not day)
         return Proposal(column.name, None, "It seems to hold dates or times in another form, such as "
-                        f"{shown(column.texts()[0])}: write days as 2026-11-25 and declare again.")
+                        f"{shown(odd)}: write days as 2026-11-25 and declare again.")
     return _text(column, name, about)
 
 

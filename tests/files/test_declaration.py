@@ -71,6 +71,7 @@ LEFT_OUT = {
     "free text": ([f"A sentence about {i % 150}, and more." for i in range(ROWS)], "names, ids or free text"),
     "times": (["2024-05-01 12:30"] * 100 + ["2024-05-02 12:30"] * 100, "dates or times in another form"),
     "German dates": (["01.05.2024", "02.05.2024"] * 100, "dates or times in another form"),
+    "an impossible day": (["2024-05-01", "2024-05-02"] * 99 + ["2024-02-30"] * 2, 'such as "2024-02-30"'),
     "a mixture": (["n/k", *(f"{i / 7:.3f}" for i in range(1, ROWS))], 'mixes numbers with texts such as "n/k"'),
     "huge numbers": ([10**17 + i % 50 for i in range(ROWS)], "where a double has gaps"),
     "long texts": (["a" * 101, "b" * 101] * 100, "can't be categories"),
