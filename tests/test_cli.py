@@ -12,7 +12,7 @@ from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 from iris_nb.bundle import BundleError
-from iris_nb.cli import COMMANDS, Command, _print_error, cli, find, main
+from iris_nb.cli import COMMANDS, Command, _find, _print_error, cli, main
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = Path(sys.executable).parent / "iris-nb"
@@ -44,7 +44,7 @@ def test_help_imports_nothing_heavy():
 
 @verbs
 def test_a_verb_says_what_it_does_and_shows_an_example_where_it_takes_words(verb):
-    for command in commands(find(verb)):
+    for command in commands(_find(verb)):
         assert command.help, command.name
         assert "iris-nb" in (command.epilog or "") or not command.params, command.name
 
@@ -52,9 +52,9 @@ def test_a_verb_says_what_it_does_and_shows_an_example_where_it_takes_words(verb
 def test_no_verbs_module_loads_mlflow_before_it_is_needed():
     code = """
 import sys
-from iris_nb.cli import COMMANDS, find
+from iris_nb.cli import COMMANDS, _find
 for verb in COMMANDS:
-    find(verb)
+    _find(verb)
     print(*(f"{verb.name} loads {m}" for m in ("mlflow", "sklearn", "papermill") if m in sys.modules))
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -91,7 +91,7 @@ def test_a_failure_exits_with_1_and_one_sentence(tmp_path, words, said):
 def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "iris_nb.greetings", None)
     with pytest.raises(click.ClickException, match="'greet' needs "):
-        find(Command("greet", "iris_nb.greetings:greet", "Say hello."))
+        _find(Command("greet", "iris_nb.greetings:greet", "Say hello."))
 
 
 def test_our_own_errors_are_printed_as_they_are(capsys):

@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from iris_nb import charts
 from iris_nb.bundle import Card, read_bundle, write_bundle
 from iris_nb.dashboard.page import view_of
-from iris_nb.dashboard.widgets import Selection, chart, controls
+from iris_nb.dashboard.widgets import Selection, _chart, controls
 from iris_nb.predict.batch import score
 from iris_nb.predict.predictor import Predictor
 from iris_nb.schema import Schema
@@ -61,7 +61,7 @@ def test_classes_are_drawn_as_they_are_called(feature, one, other):
     assert texts_of(fig) == [one, other]
     assert fig.layout.yaxis.type == "category"
     assert not re.search("<(?!br>)", fig.layout.title.text)
-    assert html.escape(one) in chart(fig)
+    assert html.escape(one) in _chart(fig)
     page = evidence_page("Evidence", [charts.chances({one: 0.9, other: 0.1}, schema)])
     assert page.count(b"</script>") == page.count(b"<script")
 

@@ -4,13 +4,13 @@ import ipywidgets as widgets
 import pytest
 
 from iris_nb.dashboard.traffic import _decision_note, what_if
-from iris_nb.dashboard.widgets import controls, filled, update_options
+from iris_nb.dashboard.widgets import _filled, controls, update_options
 from iris_nb.examples import HOUSES, PEOPLE
 
 
 def test_a_control_is_put_on_the_page_as_it_is():
     button = widgets.Button()
-    assert filled(widgets.HTML(), button) is button
+    assert _filled(widgets.HTML(), button) is button
 
 
 def test_a_list_that_offers_the_same_again_is_left_alone():

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from iris_nb.examples import HOUSES, IRIS
 from iris_nb.monitor.report import Cost, Estimate, Report, Verdict
-from iris_nb.monitor.watch import keep
+from iris_nb.monitor.watch import _keep
 from iris_nb.table import SCHEMA
 from serve.metrics import _LATEST, Metrics, WatchReport
 
@@ -92,7 +92,7 @@ def test_the_latest_verdicts_are_gauges_with_their_time(tmp_path):
         Verdict("age", "unsure", "Too few."),
     ]
     report = Report(time.time(), "24h", 300, verdicts, "alarm", "Fewer are right.", Estimate(0.8, 0.7, 0.9, 300))
-    text = told(keep(report, tmp_path))
+    text = told(_keep(report, tmp_path))
     assert 'iris_drift_alarm{name="height"} 1.0' in text
     assert 'iris_drift_alarm{name="weight"} 0.0' in text
     assert 'iris_drift_p_value{name="height"} 0.002' in text
@@ -103,7 +103,7 @@ def test_the_latest_verdicts_are_gauges_with_their_time(tmp_path):
 
 
 def test_a_quality_that_could_not_be_estimated_has_no_gauge(tmp_path: Path):
-    keep(Report(0.0, "24h", 300, [], "unsure", "Too few.", None), tmp_path)
+    _keep(Report(0.0, "24h", 300, [], "unsure", "Too few.", None), tmp_path)
     registry = CollectorRegistry()
     registry.register(WatchReport(tmp_path / "watch.json"))
     told = generate_latest(registry).decode()
@@ -115,7 +115,7 @@ def test_a_quality_that_could_not_be_estimated_has_no_gauge(tmp_path: Path):
     ("cost", "there"), [(None, []), (Cost(0.6), ["expected"]), (Cost(0.6, 0.7, 9), ["expected", "realised"])]
 )
 def test_what_decisions_cost_is_a_gauge_where_it_is_known(tmp_path, cost, there):
-    text = told(keep(Report(time.time(), "24h", 300, [], "good", "As ever.", None, cost), tmp_path))
+    text = told(_keep(Report(time.time(), "24h", 300, [], "good", "As ever.", None, cost), tmp_path))
     assert re.findall(r'iris_decision_cost{kind="(\w+)"}', text) == there
 
 
