@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from iris_nb.audit.log import AuditError, AuditLog, Entry, ids_of
 from iris_nb.predict.predictor import Predictor
+from iris_nb.schema import Value, encode_columns
 from iris_nb.table import SCHEMA
 from serve.audit import AuditTrail
 from serve.batching import Batcher, RequestContext
@@ -76,9 +77,11 @@ async def running(model: Predictor | None, log: object, most: int = 1000) -> Asy
         await batcher.close()
 
 
-def row(i: int) -> tuple[float, ...]:
+def row(i: int) -> tuple[Value, ...]:
     "A row like no other."
-    return tuple(f.low + (f.high - f.low) * (i % 9973) / 9973 for f in SCHEMA.features)
+    random = np.random.default_rng(i)
+    values = [f.decode(float(f.draw(random, 1)[0])) for f in SCHEMA.features]
+    return tuple(float(value) if type(value) is int else value for value in values)
 
 
 def test_requests_that_arrive_together_share_a_commit(models):
@@ -304,7 +307,8 @@ def test_a_request_that_the_log_refuses_fails_alone(models):
 def test_a_model_that_gives_no_number_for_one_row_fails_that_request_alone(models):
     class Model(Predictor):
         def probabilities(self, X):
-            return np.where(X[:, :1] == row(2)[0], np.nan, super().probabilities(X))
+            (second,) = np.array(encode_columns(SCHEMA, [row(2)])).T
+            return np.where((X == second).all(axis=1, keepdims=True), np.nan, super().probabilities(X))
 
     async def story(log: MemoryLog) -> None:
         model = Model(models[0].bundle, models[0].schema, models[0].session)

@@ -22,7 +22,7 @@ def client(make_client, place):
 @pytest.fixture
 def asked(client):
     "Nine predictions in three requests; the ids, oldest first."
-    low, high = ({f.name: bound(f) for f in SCHEMA.features} for bound in (lambda f: f.low, lambda f: f.high))
+    low, high = ({f.name: f.decode(f.bounds[end]) for f in SCHEMA.features} for end in (0, 1))
     bodies = [[SCHEMA.example] * 3, [low] * 3, [high] * 3]
     answers = [client.post("/predict/batch", json={"samples": rows}).json() for rows in bodies]
     return [key for answer in answers for key in answer["prediction_ids"]]

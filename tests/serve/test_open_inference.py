@@ -12,7 +12,7 @@ import pytest
 
 from iris_nb.audit.log import AuditLog
 from iris_nb.bundle import point_champion
-from iris_nb.examples import HOUSES
+from iris_nb.examples import HOUSES, IRIS
 from iris_nb.keys import new_key
 from iris_nb.schema import Schema
 from iris_nb.table import SCHEMA
@@ -102,12 +102,12 @@ def test_an_answer_is_that_of_predict_and_a_row_of_the_log(houses, tmp_path):
 
 
 @pytest.mark.parametrize("nested", [False, True])
-def test_plain_numbers_may_come_as_one_matrix(client, nested):
-    rows = [list(SCHEMA.example.values())] * 3
+def test_plain_numbers_may_come_as_one_matrix(irises, nested):
+    rows = [list(IRIS.example.values())] * 3
     data = rows if nested else [value for row in rows for value in row]
-    matrix = {"name": "X", "shape": [3, len(SCHEMA.names)], "datatype": "FP64", "data": data}
-    answer = client.post(f"/v2/models/{SCHEMA.name}/infer", json={"inputs": [matrix]})
-    assert outputs(answer)["label"] == client.post("/predict", json=SCHEMA.example).json()["predictions"] * 3
+    matrix = {"name": "X", "shape": [3, len(IRIS.names)], "datatype": "FP64", "data": data}
+    answer = irises.post(f"/v2/models/{IRIS.name}/infer", json={"inputs": [matrix]})
+    assert outputs(answer)["label"] == irises.post("/predict", json=IRIS.example).json()["predictions"] * 3
 
 
 def test_a_matrix_needs_plain_numbers(houses):
@@ -244,13 +244,13 @@ def test_some_tensors_may_be_raw_and_others_not(houses, tmp_path):
     assert [kept(tmp_path, key) for key in found["prediction_id"]] == ROWS
 
 
-def test_a_matrix_may_be_raw(client):
-    rows = np.array([list(SCHEMA.example.values())] * 3, "<f8")
+def test_a_matrix_may_be_raw(irises):
+    rows = np.array([list(IRIS.example.values())] * 3, "<f8")
     tensor = {"name": "X", "shape": [*rows.shape], "datatype": "FP64", "parameters": {"binary_data_size": rows.nbytes}}
     head = json.dumps({"inputs": [tensor]}).encode()
     headers = {"inference-header-content-length": str(len(head))}
-    answer = client.post(f"/v2/models/{SCHEMA.name}/infer", content=head + rows.tobytes(), headers=headers)
-    assert outputs(answer)["label"] == client.post("/predict", json=SCHEMA.example).json()["predictions"] * 3
+    answer = irises.post(f"/v2/models/{IRIS.name}/infer", content=head + rows.tobytes(), headers=headers)
+    assert outputs(answer)["label"] == irises.post("/predict", json=IRIS.example).json()["predictions"] * 3
 
 
 @pytest.mark.parametrize(

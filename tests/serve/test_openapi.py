@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from iris_nb.examples import IRIS
 from iris_nb.keys import new_key
 from iris_nb.table import SCHEMA
 from tests.serve.live import Live
@@ -87,12 +88,13 @@ def openapi(client):
     return answer.json()
 
 
-def test_openapi_tells_the_schema_in_full(openapi):
+def test_openapi_tells_the_schema_in_full(irises):
+    openapi = irises.get("/openapi.json").json()
     assert openapi["openapi"].startswith("3.1")
-    told = openapi["components"]["schemas"][SCHEMA.row.title()]
+    told = openapi["components"]["schemas"][IRIS.row.title()]
     assert told["additionalProperties"] is False
-    assert told["required"] == list(SCHEMA.names)
-    for f in SCHEMA.features:
+    assert told["required"] == list(IRIS.names)
+    for f in IRIS.features:
         found = told["properties"][f.name]
         assert (found["minimum"], found["maximum"], found["x-unit"]) == (f.low, f.high, f.unit)
         assert found["examples"] == [f.example]

@@ -1,9 +1,7 @@
 """Everything a caller can get wrong, and what it is told."""
 
 import json
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,39 +9,39 @@ from hypothesis import strategies as st
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from iris_nb.examples import HOUSES
+from iris_nb.examples import HOUSES, IRIS
 from iris_nb.schema import Category, Schema, faults_of
-from iris_nb.table import SCHEMA
 from serve.app import create_app
 from serve.errors import InvalidInput
 from serve.parsing import BodyParser
 from serve.settings import Settings
+from tests.serve.mixed import doubles_of, write_champion
 
 
 @pytest.fixture(scope="module")
-def client(bundles: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient[Litestar]]:
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient[Litestar]]:
     "One service for all of this page: nothing here changes it."
     home = tmp_path_factory.mktemp("home")
-    shutil.copytree(bundles, home / "bundles")
-    with TestClient(create_app(Settings(home=home, log_level="warning"))) as client:
+    write_champion(home / "bundles", IRIS, doubles_of(IRIS))
+    with TestClient(create_app(Settings(home=home, log_level="warning"), schema=IRIS)) as client:
         yield client
 
 
-FIRST, SECOND = SCHEMA.names[:2]
-PARSER = BodyParser(SCHEMA)
+FIRST, SECOND = IRIS.names[:2]
+PARSER = BodyParser(IRIS)
 
 
-GOOD = json.dumps(SCHEMA.example)
-VALUE = json.dumps(SCHEMA.example[SCHEMA.names[0]])
+GOOD = json.dumps(IRIS.example)
+VALUE = json.dumps(IRIS.example[IRIS.names[0]])
 
 
 def spoilt(**values: object) -> str:
     "The example with some values replaced, NaN allowed."
-    return json.dumps({**SCHEMA.example, **values})
+    return json.dumps({**IRIS.example, **values})
 
 
 def without(name: str) -> str:
-    return json.dumps({k: v for k, v in SCHEMA.example.items() if k != name})
+    return json.dumps({k: v for k, v in IRIS.example.items() if k != name})
 
 
 #: body: the pointers that its answer names
@@ -61,7 +59,7 @@ BAD_ROWS = {
     "beyond any float": (GOOD.replace(VALUE, "1e999"), [f"/{FIRST}"]),
     "a huge integer": (spoilt(**{FIRST: 10**400}), [f"/{FIRST}"]),
     "two at once": (spoilt(**{FIRST: "x", SECOND: None}), [f"/{FIRST}", f"/{SECOND}"]),
-    "nothing right": ('{"a": 1}', [*(f"/{name}" for name in SCHEMA.names), "/a"]),
+    "nothing right": ('{"a": 1}', [*(f"/{name}" for name in IRIS.names), "/a"]),
     "twice the same name": (GOOD[:-1] + f', "{FIRST}": 5.1}}', [f"/{FIRST}"]),
     "a name with a slash": (spoilt(**{"a/b~c": 1}), ["/a~1b~0c"]),
     "a list": (f"[{GOOD}]", [""]),
@@ -146,19 +144,19 @@ json_values = st.recursive(
 )
 
 
-near_bounds = st.sampled_from([x for f in SCHEMA.features for x in (f.low, f.high, f.low - 1e-9, f.high + 1e-9)])
+near_bounds = st.sampled_from([x for f in IRIS.features for x in (f.low, f.high, f.low - 1e-9, f.high + 1e-9)])
 
 
 some_rows = st.dictionaries(
-    st.sampled_from(SCHEMA.names), st.floats() | st.integers() | near_bounds | json_values, min_size=3
-) | st.fixed_dictionaries({f.name: st.floats(f.low, f.high) | near_bounds for f in SCHEMA.features})
+    st.sampled_from(IRIS.names), st.floats() | st.integers() | near_bounds | json_values, min_size=3
+) | st.fixed_dictionaries({f.name: st.floats(f.low, f.high) | near_bounds for f in IRIS.features})
 
 
 @given(some_rows)
 def test_the_fast_parser_accepts_what_the_schema_accepts(row):
     body = json.dumps(row).encode()
-    expected = faults_of(SCHEMA, row)
-    numbers = () if expected else tuple(float(row[name]) for name in SCHEMA.names)
+    expected = faults_of(IRIS, row)
+    numbers = () if expected else tuple(float(row[name]) for name in IRIS.names)
     assert (PARSER.row_fast(body) or ()) == numbers
     assert (PARSER.batch_fast(b'{"samples":[%b]}' % body, 10) or [()]) == [numbers]
     for read in (lambda: [PARSER.row(body)], lambda: PARSER.batch(b'{"samples":[%b]}' % body, 10)):
@@ -233,11 +231,11 @@ def test_half_a_character_in_a_body_is_a_400(client, path, body):
 
 BAD_LABELS = {
     "very deep": "[" * 9_999,
-    "names that stand twice": f'{{"label": "{SCHEMA.classes[0]}", "label": "{SCHEMA.classes[1]}"}}',
-    "a boolean as text": f'{{"label": "{SCHEMA.classes[0]}", "correct": "true"}}',
-    "a boolean as a number": f'{{"label": "{SCHEMA.classes[0]}", "correct": 1}}',
+    "names that stand twice": f'{{"label": "{IRIS.classes[0]}", "label": "{IRIS.classes[1]}"}}',
+    "a boolean as text": f'{{"label": "{IRIS.classes[0]}", "correct": "true"}}',
+    "a boolean as a number": f'{{"label": "{IRIS.classes[0]}", "correct": 1}}',
     "a list": "[]",
-    "a label in a list": f'{{"label": ["{SCHEMA.classes[0]}"]}}',
+    "a label in a list": f'{{"label": ["{IRIS.classes[0]}"]}}',
 }
 
 

@@ -15,7 +15,7 @@ from iris_nb.audit.log import AuditLog
 from iris_nb.bundle import champion
 from iris_nb.examples import HOUSES, IRIS
 from iris_nb.predict.predictor import Predictor
-from iris_nb.schema import Category, Date, Number, Schema, YesNo
+from iris_nb.schema import Category, Date, Number, Schema, Value, YesNo, decode_row
 from iris_nb.table import SCHEMA
 from serve.app import create_app
 from serve.settings import Settings
@@ -23,15 +23,10 @@ from serve.settings import Settings
 MAIN_JOB = {"predictions", "probabilities", "model_name", "model_version", "processing_time_ms", "timestamp"}
 
 
-def rows_of(count: int) -> list[dict[str, float]]:
+def rows_of(count: int) -> list[dict[str, Value]]:
     "Distinct rows inside every range."
-    return [
-        {
-            f.name: round(f.low + (f.high - f.low) * ((i * 7 + j * 3) % 97) / 97, 4)
-            for j, f in enumerate(SCHEMA.features)
-        }
-        for i in range(count)
-    ]
+    random = np.random.default_rng(0)
+    return [decode_row(SCHEMA, row) for row in np.column_stack([f.draw(random, count) for f in SCHEMA.features])]
 
 
 def test_one_row_is_answered_in_exactly_the_documented_shape(client, row):
@@ -77,7 +72,7 @@ def test_every_answered_row_is_in_the_log_as_it_was_answered(client, home):
     with AuditLog.open(home / "audit.db", read_only=True) as log:
         for i, key in enumerate(answer["prediction_ids"]):
             kept = log.get(key)
-            assert {name: kept[name] for name in SCHEMA.names} == rows[i]
+            assert {f.name: f.from_log(kept[f.name]) for f in SCHEMA.features} == rows[i]
             assert kept["label"] == answer["predictions"][i]
             assert kept["probabilities"] == answer["probabilities"][i]
             assert kept["request_id"] == "mine-1"
@@ -120,7 +115,9 @@ def test_partial_without_a_good_row_is_refused(client, row):
 def test_without_partial_one_bad_row_refuses_the_batch_and_logs_nothing(client, home, row):
     answer = client.post("/predict/batch", json={"samples": [row, {}]})
     assert answer.status_code == 400
-    assert [e["pointer"] for e in answer.json()["errors"]] == [f"/samples/1/{name}" for name in SCHEMA.names]
+    assert [e["pointer"] for e in answer.json()["errors"]] == [
+        f"/samples/1/{f.name}" for f in SCHEMA.features if not f.missing
+    ]
     with AuditLog.open(home / "audit.db", read_only=True) as log:
         assert log.count() == 0
 
