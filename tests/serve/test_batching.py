@@ -308,7 +308,7 @@ def test_a_model_that_gives_no_number_for_one_row_fails_that_request_alone(model
     class Model(Predictor):
         def probabilities(self, X):
             (second,) = np.array(encode_columns(SCHEMA, [row(2)])).T
-            return np.where((X == second).all(axis=1, keepdims=True), np.nan, super().probabilities(X))
+            return np.where((second == X).all(axis=1, keepdims=True), np.nan, super().probabilities(X))
 
     async def story(log: MemoryLog) -> None:
         model = Model(models[0].bundle, models[0].schema, models[0].session)
