@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import settings
 from sklearn.base import clone
@@ -14,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from iris_nb.bundle import Card, point_champion, write_bundle
+from iris_nb.schema import Schema
 from iris_nb.table import SCHEMA, load_rows
 from iris_nb.train.data import arrays
 from iris_nb.train.encoding import encoder_for
@@ -35,28 +37,33 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path not in slow)
 
 
-def small_onnx(fitted: object) -> bytes:
+def small_onnx(fitted: object, schema: Schema = SCHEMA) -> bytes:
     from iris_nb.train.onnx_export import to_onnx
 
-    return to_onnx(fitted, SCHEMA)
+    return to_onnx(fitted, schema)
+
+
+def bundle_maker(schema: Schema, rows: pd.DataFrame) -> MakeBundle:
+    "Return what writes a bundle of a real model below a root; another `strength` makes it answer differently."
+    X, y = arrays(rows, schema)
+    encoder = encoder_for(schema.features, "one_hot", fill=True)
+
+    def make(root: Path, version: str = "1", strength: float = 1.0, name: str = f"{schema.name}_test") -> Path:
+        steps = [*([encoder] if encoder else []), StandardScaler(), LogisticRegression(C=strength)]
+        fitted = make_pipeline(*map(clone, steps)).fit(X, y)
+        P = fitted.predict_proba(X)
+        labels = [schema.classes[i] for i in y]
+        scores = 1 - P[np.arange(len(y)), y]
+        card = Card(name, version, "2026-01-01T00:00:00+00:00", schema, description="A model for tests.")
+        return write_bundle(root, card, small_onnx(fitted, schema), (X[::10], P[::10]), (X, labels), scores)
+
+    return make
 
 
 @pytest.fixture(scope="session")
 def make_bundle() -> MakeBundle:
-    "Writes a bundle of a real model below a root; another `strength` makes a model that answers differently."
-    X, y = arrays(load_rows())
-    encoder = encoder_for(SCHEMA.features, "one_hot", fill=True)
-
-    def make(root: Path, version: str = "1", strength: float = 1.0, name: str = f"{SCHEMA.name}_test") -> Path:
-        steps = [*([encoder] if encoder else []), StandardScaler(), LogisticRegression(C=strength)]
-        fitted = make_pipeline(*map(clone, steps)).fit(X, y)
-        P = fitted.predict_proba(X)
-        labels = [SCHEMA.classes[i] for i in y]
-        scores = 1 - P[np.arange(len(y)), y]
-        card = Card(name, version, "2026-01-01T00:00:00+00:00", SCHEMA, description="A model for tests.")
-        return write_bundle(root, card, small_onnx(fitted), (X[::10], P[::10]), (X, labels), scores)
-
-    return make
+    "Writes bundles about the declared table."
+    return bundle_maker(SCHEMA, load_rows())
 
 
 @pytest.fixture(scope="session")

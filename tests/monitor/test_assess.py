@@ -5,17 +5,18 @@ import pandas as pd
 import pytest
 
 from iris_nb.audit.sample import WindowSample
-from iris_nb.bundle import champion
 from iris_nb.dashboard.model_health import quality_part
 from iris_nb.dashboard.status import _quality_light
+from iris_nb.examples import IRIS, irises
 from iris_nb.monitor.assess import assess
 from iris_nb.monitor.report import ORDER, Report, Verdict, _worst_state
 from iris_nb.predict.predictor import Predictor
+from tests.conftest import bundle_maker
 
 
 @pytest.fixture(scope="module")
-def predictor(bundles):
-    return Predictor.load(champion(bundles))
+def predictor(tmp_path_factory):
+    return Predictor.load(bundle_maker(IRIS, irises())(tmp_path_factory.mktemp("irises")), IRIS)
 
 
 @pytest.fixture

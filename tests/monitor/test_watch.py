@@ -16,7 +16,10 @@ from iris_nb.monitor import watch as module
 from iris_nb.monitor.report import ORDER
 from iris_nb.monitor.watch import _CODES, _FAILED, watch
 from iris_nb.predict.predictor import Predictor
+from iris_nb.schema import decode_row
 from iris_nb.table import SCHEMA
+
+EVERY_SECOND = slice(None, None, 2)  # rows of the reference: a window like training
 
 
 @pytest.fixture
@@ -30,9 +33,9 @@ def watched(tmp_path, bundles):
         P, now = predictor.probabilities(X), time.time_ns() // 1000 - 60_000_000
         with AuditLog.open(tmp_path / "audit.db") as log:
             for i, (x, p) in enumerate(zip(X.tolist(), P.tolist(), strict=True)):
-                label = SCHEMA.classes[p.index(max(p))]
+                label, row = SCHEMA.classes[p.index(max(p))], list(decode_row(SCHEMA, x).values())
                 log.append(
-                    [Entry(f"{now + i}-00000", f"r{i}", now + i, "m", "1", 1.0, None, [x], [label], [max(p)], [p])]
+                    [Entry(f"{now + i}-00000", f"r{i}", now + i, "m", "1", 1.0, None, [row], [label], [max(p)], [p])]
                 )
         done = CliRunner().invoke(watch, [], env={"IRIS_HOME": str(tmp_path)})
         return done.exit_code, done.output.splitlines()[0]
@@ -41,7 +44,7 @@ def watched(tmp_path, bundles):
 
 
 def test_a_window_like_training_is_good(watched):
-    code, line = watched(list(range(0, 150, 2)))
+    code, line = watched(EVERY_SECOND)
     assert (code, line.rpartition(": ")[2]) == (0, "good")
 
 
@@ -86,7 +89,7 @@ sys.exit(done.exit_code)
 
 
 def test_the_watch_needs_neither_widgets_nor_figures_nor_a_page(watched, tmp_path):
-    watched(list(range(0, 150, 2)))
+    watched(EVERY_SECOND)
     environ = {**os.environ, "IRIS_HOME": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", WITHOUT_A_PAGE], env=environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -100,10 +103,10 @@ def test_the_watch_judges_what_was_simulated_and_leaves_its_report(champion_home
     assert (champion_home / "watch.json").is_file()
 
 
-@pytest.mark.parametrize(("numbers", "expected"), [(range(0, 150, 2), _FAILED), (range(30), _CODES["alarm"])])
+@pytest.mark.parametrize(("numbers", "expected"), [(EVERY_SECOND, _FAILED), (slice(30), _CODES["alarm"])])
 def test_a_report_that_can_not_be_written_is_no_alarm_and_hides_none(watched, tmp_path, numbers, expected):
     (tmp_path / "watch.json").mkdir()
-    code, line = watched(list(numbers))
+    code, line = watched(numbers)
     assert code == expected
     assert "rows (24h)" in line
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from iris_nb.examples import HOUSES, houses
+from iris_nb.examples import HOUSES, IRIS, houses, irises
 from iris_nb.predict.explain import (
     Counterfactual,
     _log_odds_slopes,
@@ -17,32 +17,31 @@ from iris_nb.predict.explain import (
     same_shares,
 )
 from iris_nb.schema import Schema, encode_columns
-from iris_nb.table import SCHEMA
 from iris_nb.train.candidates import build, candidate
-from iris_nb.train.data import arrays, load
+from iris_nb.train.data import arrays
 
 
 def test_without_a_change_that_turns_the_answer_it_is_said():
-    assert counterfactual_sentence(None, SCHEMA.example, SCHEMA).startswith("No change of a single feature")
+    assert counterfactual_sentence(None, IRIS.example, IRIS).startswith("No change of a single feature")
 
 
 def test_the_change_that_is_named_turns_every_answer():
-    X, y = arrays(load())
+    X, y = arrays(irises(), IRIS)
     model = build(candidate("lda")).fit(X, y)
     for x in X:
-        flip = counterfactual(model.predict_proba, X, x, SCHEMA)
-        sentence = counterfactual_sentence(flip, dict(zip(SCHEMA.names, x, strict=True)), SCHEMA)
+        flip = counterfactual(model.predict_proba, X, x, IRIS)
+        sentence = counterfactual_sentence(flip, dict(zip(IRIS.names, x, strict=True)), IRIS)
         words = sentence.split()
         changed = x.copy()
-        changed[SCHEMA.names.index(flip.feature)] = float(words[words.index("of") + 1])
-        assert SCHEMA.classes[model.predict_proba(changed[None]).argmax()] == flip.answer, sentence
+        changed[IRIS.names.index(flip.feature)] = float(words[words.index("of") + 1])
+        assert IRIS.classes[model.predict_proba(changed[None]).argmax()] == flip.answer, sentence
 
 
 def test_a_model_that_is_certain_everywhere_has_no_slopes():
     def certain(X: np.ndarray) -> np.ndarray:
         return np.tile([1.0, 0.0, 0.0], (len(X), 1))
 
-    trained = np.random.default_rng(0).normal(size=(50, len(SCHEMA.names)))
+    trained = np.random.default_rng(0).normal(size=(50, len(IRIS.names)))
     assert _log_odds_slopes(certain, trained, 0, 1) is None
 
 
