@@ -1264,6 +1264,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'iris_nb.run.simulate._corrupt': ('api/run/simulate.html#_corrupt', 'iris_nb/run/simulate.py'),
                                       'iris_nb.run.simulate._drifted': ('api/run/simulate.html#_drifted', 'iris_nb/run/simulate.py'),
                                       'iris_nb.run.simulate._report': ('api/run/simulate.html#_report', 'iris_nb/run/simulate.py'),
+                                      'iris_nb.run.simulate._rounded': ('api/run/simulate.html#_rounded', 'iris_nb/run/simulate.py'),
                                       'iris_nb.run.simulate._send': ('api/run/simulate.html#_send', 'iris_nb/run/simulate.py'),
                                       'iris_nb.run.simulate._spread': ('api/run/simulate.html#_spread', 'iris_nb/run/simulate.py'),
                                       'iris_nb.run.simulate.generate_rows': ( 'api/run/simulate.html#generate_rows',

@@ -51,7 +51,13 @@ def _spread(trained: _Floats) -> _Floats:
 def _clipped(X: _Floats, schema: Schema) -> _Floats:
     "Return the rows with every value moved to the nearest one that the schema allows."
     low, high = zip(*(f.bounds for f in schema.features), strict=True)
-    return np.where([f.is_whole for f in schema.features], X.round(), X).clip(low, high).round(3)
+    return np.where([f.is_whole for f in schema.features], X.round(), X).clip(low, high)
+
+
+def _rounded(X: _Floats, spread: _Floats) -> _Floats:
+    "Return the rows with three digits of a feature's spread, and thousandths at least, as people would write them."
+    places = np.maximum(3, 2 - np.floor(np.log10(spread))).astype(int).tolist()
+    return np.column_stack([x.round(digits) for x, digits in zip(X.T, places, strict=True)])
 
 # %% ../../nbs/api/run/03_simulate.ipynb #51a00002
 def _drifted(column: _Floats, feature: Kind, size: float, spread: float, rng: np.random.Generator) -> _Floats:
@@ -77,7 +83,7 @@ def generate_rows(
         i = schema.names.index(scenario.drift)
         late = X[int(scenario.onset * scenario.requests) :, i]
         late[:] = _drifted(late, schema.features[i], scenario.size, spread[i], rng)
-    return _clipped(X, schema), [labels[p] for p in picked]
+    return _clipped(_rounded(X, spread), schema), [labels[p] for p in picked]
 
 # %% ../../nbs/api/run/03_simulate.ipynb #be539897
 def _corrupt(row: dict[str, Any], schema: Schema, rng: np.random.Generator) -> dict[str, Any]:

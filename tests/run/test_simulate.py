@@ -1,11 +1,13 @@
 """Synthetic traffic: what is sent, and what is said where it can't be."""
 
 import numpy as np
+import pytest
 from click.testing import CliRunner
 
 from iris_nb.bundle import champion, read_bundle
 from iris_nb.cli import cli
 from iris_nb.run.simulate import Scenario, generate_rows
+from iris_nb.schema import Number, Schema
 from iris_nb.table import SCHEMA
 
 
@@ -38,3 +40,11 @@ def test_traffic_needs_a_champion(champion_home):
 
 def test_an_address_that_is_none_is_refused_before_anything_is_sent(champion_home):
     assert "is no address of a service" in run("--url", "localhost:8000").output
+
+
+def test_a_feature_of_small_numbers_keeps_its_digits():
+    dust = Schema("dust", "grain", (Number("width", "m", 0, 1, "Width.", 0.00002),), "kind", ("sand", "clay"))
+    trained = np.random.default_rng(0).uniform(0.00001, 0.00009, (200, 1))
+    X, _ = generate_rows(Scenario(requests=200), trained, ["sand"] * 200, dust)
+    assert len(np.unique(X)) > 150
+    assert X.std() == pytest.approx(trained.std(), rel=0.2)
