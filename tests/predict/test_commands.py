@@ -36,11 +36,11 @@ def test_a_file_without_faults_leaves_none_aside(champion_home, tmp_path):
     ("table", "target", "said"),
     [
         (",".join([*SCHEMA.names, "id", "id"]).encode() + b"\n", "out.csv", "more than one column 'id'"),
-        ("caf\xe9\n".encode("latin-1"), "out.csv", "not UTF-8"),
+        ("caf\xe9\n".encode("latin-1"), "out.csv", "has the columns café"),
         (",".join(SCHEMA.names).encode(), "nowhere/out.csv", "no folder"),
         (",".join(SCHEMA.names).encode(), "folder.csv", "a folder itself"),
     ],
-    ids=["a name twice", "not utf-8", "no folder", "a folder"],
+    ids=["a name twice", "other columns, in Latin-1", "no folder", "a folder"],
 )
 def test_what_can_not_be_scored_is_said_before_the_first_row(champion_home, table, target, said):
     (champion_home / "folder.csv").mkdir()
