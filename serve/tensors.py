@@ -330,7 +330,9 @@ def _read_column(kind: Kind, data: _Column, tensor: _Tensor, offset: int, faults
     is_raw = isinstance(data, np.ndarray)
     for i in suspects:
         value = values[i]
-        if kind.missing and ((is_raw and value != value) or value == ""):  # a number that is none, or no text
+        if kind.missing and (
+            (is_raw and value != value) or (kind.is_text and value == "")
+        ):  # a number that is none, or no text
             values[i] = None
         elif (fault := fault_of(kind, value)) and len(faults) <= MAX_FAULTS:
             at = f"{tensor.where}/data/{i * tensor.width + offset}"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from iris_nb.audit.log import AuditLog
 from iris_nb.bundle import point_champion
@@ -151,6 +152,10 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a field of another protocol": (changed("area") | {"samples": []}, ["/samples: expected a field of the protocol"]),
     "no inputs": ({}, ["/inputs: expected a list of tensors, got nothing"]),
     "a tensor that is none": ({"inputs": [7]}, ["/inputs/0: expected an object"]),
+    "text for a number": (changed("rent", data=[""]), ["/inputs/7/data/0: expected a number", 'got ""']),
+    "outputs that are no list": (changed("area") | {"outputs": 7}, ["/outputs: expected a list of tensors"]),
+    "parameters that are none": (changed("area") | {"parameters": [7]}, ["/parameters: expected an object"]),
+    "a tensor's parameters that are none": (changed("area", parameters=[7]), ["/inputs/0/parameters: expected an ob"]),
     "a flag of text": (changed("area") | {"parameters": {"binary_data_output": "yes"}}, ["expected true or false"]),
 }
 
@@ -171,6 +176,31 @@ def test_all_faults_are_named_at_once(houses):
     for i in range(8):
         assert f"/inputs/0/data/{i}: " in error
         assert f"/inputs/2/data/{i}: " in error
+
+
+def test_a_list_is_no_request(houses):
+    assert "an object with the field inputs" in houses.post(INFER, json=[]).json()["error"]
+
+
+def test_a_thousand_faults_are_enough(houses):
+    rows = 3000
+    answer = houses.post(INFER, json={"inputs": tensors_of(HOUSES, [{**HOUSES.example, "area": 1}] * rows)})
+    assert answer.json()["error"].count("/inputs/0/data/") == 1000
+
+
+def test_an_answer_of_another_version_than_was_asked_for_is_not_given(client, monkeypatch):
+    batcher = client.app.state.service.batcher
+    predict = batcher.predict
+
+    async def replaced(*args: Any) -> Any:
+        return structs.replace(await predict(*args), model_version="2")
+
+    monkeypatch.setattr(batcher, "predict", replaced)
+    asked = {"inputs": tensors_of(SCHEMA, [SCHEMA.example])}
+    answer = client.post(f"/v2/models/{SCHEMA.name}/versions/1/infer", json=asked)
+    assert answer.status_code == 404
+    assert "Version 1 was replaced by version 2" in answer.json()["error"]
+    assert client.get(f"/v2/models/{SCHEMA.name}").json()["versions"] == ["1"]
 
 
 def test_nan_is_no_json_here(houses):
