@@ -57,6 +57,7 @@ class Stage:
 
     def champion(self, version: str = "1", name: str = "lda", answers: bool = True) -> str:
         "Make a bundle and let it answer: a second's work, where `iris-nb train` takes longer and proves more."
+        from dataclasses import replace
         from datetime import UTC, datetime
 
         from iris_nb.bundle import Card, point_champion, write_bundle
@@ -66,7 +67,7 @@ class Stage:
         from iris_nb.table import SCHEMA
 
         X, y = arrays(load())
-        fitted = build(candidate(name)).fit(X, y)
+        fitted = build(replace(candidate(name), features=SCHEMA.features)).fit(X, y)
         P = fitted.predict_proba(X)
         scores = 1 - P[range(len(y)), y]
         made = datetime.now(UTC).isoformat(timespec="seconds")
