@@ -7,6 +7,7 @@ usual places; the stage puts its own in before it runs, and the usual ones back 
 import ctypes
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -49,6 +50,7 @@ class Stage:
         outside = {k: v for k, v in os.environ.items() if not k.startswith(("IRIS_", "MLFLOW_", "IN_TEST"))}
         self.environ = {**outside, **own, **settings}
         self.running: dict[str, subprocess.Popen[str]] = {}
+        self.root = ROOT  # where commands run
 
     @property
     def url(self) -> str:
@@ -78,6 +80,20 @@ class Stage:
             point_champion(self.home / "bundles", folder.name)
         return folder.name
 
+    def move_to_copy(self) -> Path:
+        "Let commands run in a copy of the project, as in a fresh clone of it; return its folder."
+        self.root = self.home.parent / "clone"
+        leave = shutil.ignore_patterns("__pycache__", ".*", "var", "_proc", "_docs")
+        for name in ("nbs", "iris_nb", "serve"):
+            shutil.copytree(ROOT / name, self.root / name, ignore=leave, symlinks=True)
+        for name in ("pyproject.toml", "settings.ini", "setup.py", "_quarto.yml"):
+            shutil.copy(ROOT / name, self.root)
+        self.environ["PYTHONPATH"] = str(self.root)
+        author = ["-c", "user.name=stage", "-c", "user.email=stage@localhost", "-c", "commit.gpgsign=false"]
+        for command in (["init", "-q"], ["add", "."], [*author, "commit", "-q", "-m", "As cloned"]):
+            subprocess.run(["git", *command], cwd=self.root, check=True, capture_output=True, timeout=30)
+        return self.root
+
     def own(self, text: str) -> str:
         "Put the stage's places for the usual ones."
         for variable, usual in PORTS.items():
@@ -88,15 +104,16 @@ class Stage:
         "Put the usual places for the stage's."
         for variable, port in self.ports.items():
             text = re.sub(rf"(?<=:){port}\b", str(PORTS[variable]), text)
-        text = text.replace(str(self.home), "var").replace(str(self.home.parent), "…").replace(str(ROOT), "…")
+        for folder, shown in ((self.home, "var"), (self.root, "…"), (self.home.parent, "…"), (ROOT, "…")):
+            text = text.replace(str(folder), shown)
         text = re.sub(r"(?:^.*\d+%\|.*\n?)+(?=.*\d+%\|)", "", text.replace("\r", "\n"), flags=re.M)
         return ANSI.sub("", text)
 
     def sh(self, command: str, **settings: str) -> None:
-        "Run a command in the repository's folder, as a terminal would, and print what it prints."
+        "Run a command in the project's folder, as a terminal would, and print what it prints."
         done = subprocess.run(
             ["bash", "-c", self.own(command)],
-            cwd=ROOT,
+            cwd=self.root,
             env=self.environ | settings,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -118,7 +135,7 @@ class Stage:
         log = self.log(command).open("w")
         self.running[command] = subprocess.Popen(
             ["bash", "-c", f"exec {self.own(command)}"],
-            cwd=ROOT,
+            cwd=self.root,
             env=self.environ | settings,
             stdout=log,
             stderr=subprocess.STDOUT,
