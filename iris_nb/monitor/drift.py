@@ -59,8 +59,9 @@ def _cdf_gaps(
     ends: NDArray[np.int_],  # place of the last row of each distinct value
 ) -> _Floats:  # shape (draws,)
     "Return the largest gap between two empirical distributions, for many draws at once."
-    gaps = np.cumsum(shares[:, order], axis=1)[:, ends]
-    return np.asarray(np.maximum(gaps.max(axis=1), -gaps.min(axis=1)), dtype=float)
+    values = np.add.reduceat(shares.T[order], np.append(0, ends[:-1] + 1), axis=0)  # a row for each distinct value
+    gaps = np.cumsum(values, axis=0)
+    return np.asarray(np.maximum(gaps.max(axis=0), -gaps.min(axis=0)), dtype=float)
 
 # %% ../../nbs/api/monitor/01_drift.ipynb #1f0c72fb
 def _ties(values: _Floats) -> tuple[NDArray[np.int_], NDArray[np.int_]]:  # order of the rows, ends of equal ones
@@ -93,7 +94,8 @@ def _resampled(rows: int, window: int, draws: int) -> Iterator[tuple[Any, Any]]:
     rng, even = np.random.default_rng(window), np.full(rows, 1 / rows)
     for start in range(0, draws, 500):
         some = min(500, draws - start)
-        yield rng.multinomial(rows, even, some), rng.multinomial(window, even, some)
+        drawn = rng.multinomial(rows, even, some), rng.multinomial(window, even, some)
+        yield np.asfortranarray(drawn[0]), np.asfortranarray(drawn[1])  # the draws of a row lie side by side
 
 
 def _stretch(
