@@ -13,6 +13,7 @@ import uuid_utils
 from iris_nb.audit.log import AuditLog, Entry, ids_of
 from iris_nb.bundle import champion
 from iris_nb.predict.predictor import Predictor
+from iris_nb.schema import decode_row
 from iris_nb.table import SCHEMA
 from tests.browsing import watching
 
@@ -82,7 +83,7 @@ def logged() -> Callable[..., list[str]]:
                 model_version=predictor.card.version,
                 duration_ms=1.0,
                 caller=None,
-                features=[x],
+                features=[list(decode_row(SCHEMA, x).values())],
                 labels=[label],
                 confidences=[max(p)],
                 probabilities=[p],

@@ -13,6 +13,7 @@ from iris_nb.dashboard.page import View
 from iris_nb.dashboard.snapshot import row_of
 from iris_nb.monitor.assess import assess
 from iris_nb.predict.predictor import Predictor
+from iris_nb.schema import decode_row
 from iris_nb.table import SCHEMA
 
 HOUR = 3_600_000_000
@@ -35,7 +36,8 @@ def write(tmp_path, predictor):
         chosen = [i for i, label in enumerate(labels) if only in (None, label)]
         X = X[np.random.default_rng(0).choice(chosen, rows)]
         P, now = predictor.probabilities(X), time.time_ns() // 1000 - int(hours_ago * HOUR)
-        answers = list(zip(X.tolist(), P.tolist(), predictor.labels(P), strict=True))
+        rows = [list(decode_row(predictor.schema, x).values()) for x in X]
+        answers = list(zip(rows, P.tolist(), predictor.labels(P), strict=True))
         with AuditLog.open(tmp_path / "audit.db") as log:
             log.append(
                 [
