@@ -1,6 +1,6 @@
 # Everything a person or CI does with this project. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help up demo train serve dashboard mlflow lab test lint readme lock hooks clean test-tools test-long
+.PHONY: help env up demo train serve dashboard mlflow lab test lint readme lock hooks clean test-tools test-long
 
 # Company proxies bring certificates of their own; uv looks at the system's only when asked.
 export UV_SYSTEM_CERTS := 1
@@ -24,6 +24,8 @@ endif
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+env: $(READY) ## Make the environment in .venv, and nothing else.
 
 up: $(READY) ## Train a model unless there is one, then start the service, the dashboard and MLflow's pages.
 	@exec iris-nb up

@@ -1043,6 +1043,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'iris_nb.monitor.words._listed': ('api/monitor/words.html#_listed', 'iris_nb/monitor/words.py'),
                                        'iris_nb.monitor.words._quantity_moved': ( 'api/monitor/words.html#_quantity_moved',
                                                                                   'iris_nb/monitor/words.py'),
+                                       'iris_nb.monitor.words._rounded': ('api/monitor/words.html#_rounded', 'iris_nb/monitor/words.py'),
                                        'iris_nb.monitor.words._since': ('api/monitor/words.html#_since', 'iris_nb/monitor/words.py'),
                                        'iris_nb.monitor.words.change_point': ( 'api/monitor/words.html#change_point',
                                                                                'iris_nb/monitor/words.py'),

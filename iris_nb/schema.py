@@ -191,8 +191,9 @@ def faults_of(
         for f in schema.features
         if f.name in row or not f.missing
     ]
+    renamed = {f.source: f"; it is called {f.name} here" for f in schema.features if f.source != f.name}
     unknown = [
-        Fault(shown(str(k))[1:-1], "one of " + ", ".join(schema.names), "an unknown field")
+        Fault(shown(str(k))[1:-1], "one of " + ", ".join(schema.names), "an unknown field" + renamed.get(k, ""))
         for k in row
         if k not in schema.names
     ]

@@ -45,9 +45,14 @@ def _since(start: int | None, times: Sequence[datetime] | None) -> tuple[str, st
     return (f" since about {since:%d %B %H:%M}", since.isoformat()) if since else (" over the whole window", None)
 
 
+def _rounded(x: float) -> str:
+    "Return three digits of a number, without an exponent where it is large."
+    return f"{x:,.0f}" if 1000 <= abs(x) < 1e12 else f"{x:.3g}"
+
+
 def _average(feature: Kind, x: float) -> str:
     "Return an average in words: a day for a date."
-    return feature.words(feature.decode(round(x))) if feature.is_text else f"{x:.3g} {feature.unit}".rstrip()
+    return feature.words(feature.decode(round(x))) if feature.is_text else f"{_rounded(x)} {feature.unit}".rstrip()
 
 
 def _quantity_moved(
