@@ -293,7 +293,7 @@ class Category(Kind):
         return text
 
     def _number(self, value: Any) -> float:
-        return self._positions.get(value, len(self.values))
+        return self._positions.get(value, len(self.values) if self.other else math.nan)
 
     def _value(self, number: float) -> Value:
         return self.levels[int(number)]

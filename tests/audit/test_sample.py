@@ -1,8 +1,11 @@
 """A window of the log is counted and sampled at a bounded cost, whatever the clocks say."""
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from iris_nb.audit.sample import sample_window
+from iris_nb.audit.sample import encode_frame, sample_window
+from iris_nb.examples import HOUSES
 from tests.audit.logs import NOON, SECOND, entries, entry
 
 
@@ -30,3 +33,13 @@ def test_a_clock_that_is_wrong_makes_no_count_negative(log, place_of_it, wrong_b
 def test_an_empty_log_is_an_empty_window(log):
     seen = sample_window(log, None, NOON)
     assert (seen.count, len(seen.rows), seen.is_whole) == (0, 0, True)
+
+
+def test_a_category_that_is_declared_no_more_is_a_gap_to_the_monitor(tmp_path):
+    frame = pd.DataFrame({f.name: [f.to_log(f.example)] * 2 for f in HOUSES.features})
+    frame["heating"] = ["gas", "wood"]
+    frame["district"] = ["North", "Far Away"]
+    X = encode_frame(frame, HOUSES)
+    assert X[0, 2] == 0
+    assert np.isnan(X[1, 2])
+    assert X[1, 4] == len(HOUSES.features[4].levels) - 1  # declared as other
