@@ -161,7 +161,7 @@ def test_an_interrupted_run_is_marked_killed_and_leaves_no_process(tmp_path, sen
 import iris_nb.train.commands as training
 from pathlib import Path
 from iris_nb.cli import main
-training.PIPELINE = Path({str(HERE)!r})
+training._PIPELINE = Path({str(HERE)!r})
 main(lambda **options: training._run_notebook("endless_cell.ipynb", {{"started": {str(started)!r}}}, {{}}))
 """
     process = subprocess.Popen(
