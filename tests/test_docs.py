@@ -4,6 +4,7 @@ These tests read what Quarto is given. What it makes of that is checked by `docs
 """
 
 import ast
+import json
 import re
 import subprocess
 from collections import Counter
@@ -130,6 +131,12 @@ def test_quarto_is_given_no_output_for_which_it_adds_scripts_from_a_cdn(path):
 def test_a_lesson_shows_no_warning(path):
     heard = [o.text for c in read(path).cells for o in c.get("outputs", []) if o.get("name") == "stderr"]
     assert not [text for text in heard if "arning" in text or "WARNING" in text]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, **by_path)
+def test_an_output_names_no_folder_of_the_machine_that_ran_it(path):
+    outputs = json.dumps([c.get("outputs", []) for c in read(path).cells])
+    assert not re.findall(r"(?<![\w.…])/[\w./-]+/(?:nbs|iris_nb|serve|\.venv)/", outputs)
 
 
 @pytest.mark.parametrize("path", [*NOTEBOOKS, *TEXTS], **by_path)
