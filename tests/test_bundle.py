@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from iris_nb.bundle import (
-    _FILES,
     _REFERENCE_ROWS,
+    FILES,
     BundleError,
     Card,
     _bundle_roles,
@@ -68,7 +68,7 @@ def forge(folder: Path, **contents: bytes) -> None:
     "Change files of a bundle and write the checksums that go with it; `golden_json` stands for golden.json."
     for name, data in contents.items():
         (folder / name.replace("_", ".")).write_bytes(data)
-    sums = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in _FILES]
+    sums = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in FILES]
     (folder / "SHA256SUMS").write_text("".join(sums))
 
 
@@ -222,7 +222,7 @@ def spoiled(draw, document):
 
 DOCUMENTS = {"golden.json": json.loads(golden([SURE] * 2)), "card.json": CARD_JSON, "conformal.json": [0.1, 0.3]}
 CONTENTS = st.one_of(
-    st.tuples(st.sampled_from(_FILES), st.binary(max_size=64)),
+    st.tuples(st.sampled_from(FILES), st.binary(max_size=64)),
     *(
         st.tuples(st.just(name), spoiled(document).map(lambda d: json.dumps(d).encode()))
         for name, document in DOCUMENTS.items()
