@@ -36,14 +36,13 @@ import numpy as np
 from playwright.sync_api import Browser, Page, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from tests.browser import ARGUMENTS, find  # noqa: E402
-
 from iris_nb.audit.log import AuditLog, Entry  # noqa: E402
 from iris_nb.bundle import champion  # noqa: E402
 from iris_nb.config import home_folder  # noqa: E402
 from iris_nb.predict.predictor import Predictor  # noqa: E402
 from iris_nb.table import SCHEMA  # noqa: E402
-from tests.dashboard.conftest import free_port  # noqa: E402
+from tests.running import free_port  # noqa: E402
+from tests.tools import CHROMIUM_OPTIONS, find  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 CHART = ".js-plotly-plot .main-svg"
@@ -223,7 +222,7 @@ def main() -> None:
     lines: list[list[object]] = []
     try:
         with sync_playwright() as p:
-            browser = p.chromium.launch(executable_path=find(), args=ARGUMENTS)
+            browser = p.chromium.launch(executable_path=find("chromium"), args=CHROMIUM_OPTIONS)
             for rows in sorted(arguments.rows):
                 home = logs / str(rows)
                 shutil.copytree(bundles, home / "bundles", dirs_exist_ok=True)

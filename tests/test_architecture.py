@@ -224,3 +224,12 @@ def test_only_the_configuration_reads_our_variables(path):
     if name_of(path) != "config":
         assert not re.search(r"environ(?:\.get\(|\[)\s*[\"']IRIS_", text)
         assert "getenv" not in text
+
+
+@pytest.mark.parametrize("path", sorted([*(ROOT / "bench").glob("*.py"), *(ROOT / "docs").glob("*.py")]), **PLACE)
+def test_a_program_that_no_test_runs_can_be_imported(path):
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    done = subprocess.run(
+        [sys.executable, "-c", f"import {name}"], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
