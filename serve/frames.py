@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from iris_nb.schema import Kind, Schema, Value, shown
-from serve.parsing import ALPHA, MAX_FAULTS, TWICE, Row, fault_at, invalid, parse_json, rows_of, unknown_fields
-from serve.protocols import FrameRequest
+from serve.parsing import MAX_FAULTS, TWICE, Row, fault_at, invalid, parse_json, rows_of, unknown_fields
+from serve.protocols import ALPHA, FrameRequest
 from serve.schemas import Fault
 
 _FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")

@@ -15,11 +15,11 @@ from msgspec import UNSET
 
 from iris_nb.schema import Kind, Schema, Value, faults_of, shown
 from serve.errors import InvalidInput
+from serve.protocols import ALPHA
 from serve.schemas import BadRow, Fault, LabelRequest, batch_type, row_type
 
 Row = tuple[Value, ...]  # of one row, in the order of the features; None for a gap
 MAX_FAULTS = 1000  # in one answer: a small body can hold a great many
-ALPHA = 0.001, 0.999  # error rates that a prediction set can be asked for
 _LONGEST_NAME = 80  # characters of an unknown name that an answer repeats
 _LONGEST_EXPECTED = 300  # characters of what was expected, which may list every name of a wide table
 TWICE = object()  # stands for the value of a name that a body gives twice

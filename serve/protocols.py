@@ -13,7 +13,8 @@ _Data = Annotated[list[_Value | list[_Value]], Meta(description="Values, flat or
 
 _ROWS = Meta(description="Rows by name, or in the order of the features.")
 _COLUMNS = Meta(description="Columns by name.")
-_ALPHA = Meta(ge=0.001, le=0.999, description="Error rate of the prediction sets.")
+ALPHA = 0.001, 0.999  # error rates that a prediction set can be asked for
+_ALPHA = Meta(ge=ALPHA[0], le=ALPHA[1], description="Error rate of the prediction sets.")
 _Rows: TypeAlias = Annotated[list[dict[str, _Value] | list[_Value]], _ROWS]
 _Columns: TypeAlias = Annotated[dict[str, list[_Value]], _COLUMNS]
 

@@ -10,7 +10,8 @@ from litestar.openapi.spec import OpenAPIType, Parameter, Schema
 from serve.auth import MAY_NEED_KEY, needs_key
 from serve.batching import RequestContext
 from serve.errors import error_responses
-from serve.parsing import ALPHA, parse_options
+from serve.parsing import parse_options
+from serve.protocols import ALPHA
 from serve.routes.openapi import operation_with
 from serve.schemas import Answer, with_rejected
 from serve.service import Service
