@@ -22,9 +22,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("table",),
     ("session", "bundle", "charts", "client"),
     ("audit",),
+    ("lookup",),
     ("predict",),
+    ("compare",),
     ("train", "monitor"),
-    ("dashboard", "run"),
+    ("dashboard", "run", "retrain"),
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
@@ -41,6 +43,8 @@ LIGHT = {
     "audit.log",
     "audit.history",
     "predict.predictor",
+    "compare.experiment",
+    "lookup",
     "monitor.report",
 }
 

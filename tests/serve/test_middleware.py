@@ -95,6 +95,14 @@ def both_ways(bundles, tmp_path_factory):
         yield clients
 
 
+# What no two answers share, as it is spelt: an id, a time, a number with a fraction (however short: 0.1, 8e-08).
+OWN = re.compile(
+    rb"[0-9a-f]{8}-[0-9a-f-]{27}"
+    rb"|\d{4}-\d\d-\d\dT[0-9:.]+(?:Z|[+-]\d\d:\d\d)"
+    rb"|\d+(?:\.\d+)?e-?\d+|\d+\.\d+"
+)
+
+
 def without_ids_and_times(value: object) -> object:
     "The same JSON with the values blanked that no two answers share."
     if isinstance(value, dict):
@@ -109,8 +117,7 @@ def test_the_fast_path_answers_as_the_handlers_do(both_ways, path, body):
     headers = {"content-type": "application/json", "x-request-id": "the-same"}
     fast, plain = (client.post(path, content=content, headers=headers) for client in both_ways)
     assert fast.status_code == plain.status_code
-    shape = [re.sub(rb"[0-9a-f]{8}-[0-9a-f-]{27}|[0-9.:TZ-]{5,}|\d+\.\d+", b"#", a.content) for a in (fast, plain)]
-    assert shape[0] == shape[1]
+    assert OWN.sub(b"#", fast.content) == OWN.sub(b"#", plain.content)
     assert without_ids_and_times(fast.json()) == without_ids_and_times(plain.json())
     own = {"content-length", "x-request-id"}
     assert {k: v for k, v in fast.headers.items() if k not in own} == {
