@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import msgspec
 
+from .origin import Lookup
 from .values import BLANKS, GAPS, LONGEST_NAME, Value, name_fault, parse_number, shown
 
 # %% ../nbs/api/00a_kinds.ipynb #8885d7f2
@@ -26,6 +27,7 @@ class Kind:
     column: str = ""  # the column of a file; the name where empty
     missing: bool = False  # whether a row may come without it
     fixed: bool = False  # whether nothing may suggest to change it, e.g. an age
+    lookup: Lookup | None = None  # where its value comes from, where a request does not give it
     kind: str = ""  # its word in JSON; each kind has its own
     is_discrete: ClassVar[bool] = False  # a few values to count: bars and a chi-squared test; else a distribution
     is_text: ClassVar[bool] = False  # whether the log keeps text; else a double
@@ -53,6 +55,7 @@ class Kind:
         def _read(self, text: str) -> Value: ...  # from a cell; raises ValueError
         def _number(self, value: Any) -> float: ...
         def _value(self, number: float) -> Value: ...
+        def _text(self, value: Any) -> str: ...  # with its unit
 
     @property
     def source(self) -> str:
@@ -96,9 +99,6 @@ class Kind:
     def words(self, value: Value) -> str:
         "Return a value as people write it, with its unit."
         return "missing" if value is None or value != value else self._text(value)
-
-    def _text(self, value: Any) -> str:
-        return str(value)
 
 # %% ../nbs/api/00a_kinds.ipynb #a4781142
 def _range_faults(name: str, low: float, high: float) -> list[str]:
@@ -298,6 +298,9 @@ class Category(Kind):
     def _value(self, number: float) -> Value:
         return self.levels[int(number)]
 
+    def _text(self, value: Any) -> str:
+        return str(value)
+
 # %% ../nbs/api/00a_kinds.ipynb #30a7113a
 _EPOCH = datetime.date(1970, 1, 1)
 _PARTS = ("days", "year", "month", "day", "weekday")  # days since 1970-01-01; Monday is weekday 0
@@ -361,6 +364,9 @@ class Date(Kind):
 
     def _value(self, number: float) -> Value:
         return (_EPOCH + datetime.timedelta(days=int(number))).isoformat()
+
+    def _text(self, value: Any) -> str:
+        return str(value)
 
 
 def _day(value: object) -> datetime.date | None:

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Goals', 'Schema', 'binary_costs', 'fault_of', 'faults_of', 'encode_columns', 'decode_row', 'to_json', 'from_json',
-           'differences', 'Fault', 'Kind', 'Number', 'YesNo', 'Category', 'Date', 'Feature', 'shown', 'parse_number',
-           'BLANKS', 'NUMBER', 'GAPS', 'Value']
+           'differences', 'Fault', 'Kind', 'Number', 'YesNo', 'Category', 'Date', 'Feature', 'Lookup', 'shown',
+           'parse_number', 'BLANKS', 'NUMBER', 'GAPS', 'Value']
 
 # %% ../nbs/api/00b_schema.ipynb #e9c17fc1
 import math
@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from .kinds import Category, Date, Feature, Kind, Number, YesNo, as_kind  # noqa: F401
+from .origin import MISSING, REFUSE, Lookup
 from .values import BLANKS, GAPS, NUMBER, Fault, Value, name_fault, parse_number, shown  # noqa: F401
 
-_all_ = ["Fault", "Kind", "Number", "YesNo", "Category", "Date", "Feature", "shown", "parse_number",
+_all_ = ["Fault", "Kind", "Number", "YesNo", "Category", "Date", "Feature", "Lookup", "shown", "parse_number",
           "BLANKS", "NUMBER", "GAPS", "Value"]  # so that a declaration needs one import
 
 # %% ../nbs/api/00b_schema.ipynb #f0f0159d
@@ -49,6 +50,7 @@ class Schema:
     target_column: str = ""  # the column of a file that holds the class; the target's name where empty
     costs: tuple[tuple[float, ...], ...] = ()  # of a decision (column) where a class (row) is true; () without costs
     goals: Goals = Goals()
+    time_column: str = ""  # the column of a file with the moment of each row; for features that are looked up
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -111,14 +113,15 @@ def _source_fault(name: str) -> str:
 # %% ../nbs/api/00b_schema.ipynb #382a201e
 def _word_faults(schema: Schema) -> list[str]:
     "Return what is wrong with the names in a declaration, one sentence each."
-    columns = [schema.target, *schema.names]
+    keys = {f.lookup.key: None for f in schema.features if f.lookup and f.lookup.key not in schema.names}
+    columns = [schema.target, *schema.names, *keys]
     folded = [name.casefold() for name in columns]
     classes = [" ".join(name.split()).casefold() for name in schema.classes]
     faults = [fault for name in columns if (fault := _column_fault(name))]
-    taken = [name for name in schema.names if name.lower() in _RESERVED]
-    faults += [f"a feature can't be called '{name}': the audit log has a column of that name" for name in taken]
+    taken = [name for name in (*schema.names, *keys) if name.lower() in _RESERVED]
+    faults += [f"a {'key' if name in keys else 'feature'} can't be called '{name}': the audit log has a column of that name" for name in taken]
     faults += [f"the column name '{n}' is used twice" for n in sorted({n for n in folded if folded.count(n) > 1})]
-    faults += [fault for name in (*schema.sources, schema.target_source) if (fault := _source_fault(name))]
+    faults += [fault for name in (*schema.sources, schema.target_source, schema.time_column) if (fault := _source_fault(name))]
     sources = [*schema.sources, schema.target_source]
     faults += [f"the file's column '{n}' is used twice" for n in sorted({n for n in sources if sources.count(n) > 1})
                if n.casefold() not in folded]
@@ -134,6 +137,26 @@ def _word_faults(schema: Schema) -> list[str]:
         faults.append(f"its name {shown(schema.name)} should be a letter, then up to 39 letters, digits or _")
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*( [A-Za-z0-9]+)*", schema.row) or len(schema.row) > 40:
         faults.append(f"a row is called {shown(schema.row)}: use up to 40 letters, digits and single blanks")
+    return faults
+
+# %% ../nbs/api/00b_schema.ipynb #41eb0fcf
+def _lookup_faults(schema: Schema, feature: Kind) -> list[str]:
+    "Return what is wrong with where a feature is looked up, one sentence each."
+    if (lookup := feature.lookup) is None:
+        return []
+    faults, name = lookup.declaration_faults(feature.name), feature.name
+    if lookup.absent == MISSING and not feature.missing:
+        faults.append(f"{name} is missing where its source has no value: declare missing=True, or another absent")
+    elif lookup.absent in (MISSING, REFUSE) and lookup.absent in feature.levels:
+        faults.append(f"absent={shown(lookup.absent)} of {name} is a rule and one of its values: rename the value")
+    elif lookup.absent not in (MISSING, REFUSE) and not feature.accepts(lookup.absent):
+        faults.append(f"absent={shown(lookup.absent)} of {name} should be {feature.expected}, or one of "
+                      f"{shown(REFUSE)} and {shown(MISSING)}")
+    given = next((f for f in schema.features if f.name == lookup.key), None)
+    if given and given.lookup:
+        faults.append(f"{given.name}, the key of {name}, is looked up itself: a request has to give it")
+    elif given and not given.is_text:
+        faults.append(f"{given.name}, the key of {name}, should be a feature of text, or none of the features")
     return faults
 
 # %% ../nbs/api/00b_schema.ipynb #c026b2ad
@@ -154,7 +177,7 @@ def _cost_faults(schema: Schema) -> list[str]:
 def _declaration_faults(schema: Schema) -> list[str]:
     "Return why a schema can't be used, one sentence each; nothing when it can."
     faults = _word_faults(schema)
-    faults += [fault for f in schema.features for fault in f.declaration_faults()]
+    faults += [fault for f in schema.features for fault in [*f.declaration_faults(), *_lookup_faults(schema, f)]]
     faults += [f"the goal for the {name} should lie between 0 and 1" for name in ("skill", "precision")
                if not 0 <= getattr(schema.goals, name) < 1]
     if len(schema.classes) > _MOST_CLASSES:

@@ -17,7 +17,7 @@ HEAVY = {"mlflow", "sklearn", "onnx", "pandas", "pyarrow", "papermill", "nbdev",
 
 #: The layers, from the ground up: a module may know those of lower layers, and those of its own layer and room.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("values", "kinds", "schema", "examples", "config", "keys"),
+    ("values", "origin", "kinds", "schema", "request", "examples", "config", "keys"),
     ("files",),
     ("table",),
     ("session", "bundle", "charts", "client"),
@@ -34,6 +34,8 @@ LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 LIGHT = {
     "values",
     "kinds",
+    "origin",
+    "request",
     "schema",
     "table",
     "config",
