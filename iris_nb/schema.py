@@ -121,8 +121,8 @@ def _word_faults(schema: Schema) -> list[str]:
     taken = [name for name in (*schema.names, *keys) if name.lower() in _RESERVED]
     faults += [f"a {'key' if name in keys else 'feature'} can't be called '{name}': the audit log has a column of that name" for name in taken]
     faults += [f"the column name '{n}' is used twice" for n in sorted({n for n in folded if folded.count(n) > 1})]
-    faults += [fault for name in (*schema.sources, schema.target_source, schema.time_column) if (fault := _source_fault(name))]
     sources = [*schema.sources, schema.target_source]
+    faults += [fault for name in (*sources, schema.time_column) if (fault := _source_fault(name))]
     faults += [f"the file's column '{n}' is used twice" for n in sorted({n for n in sources if sources.count(n) > 1})
                if n.casefold() not in folded]
     faults += [f"the name of a class: {fault}" for name in schema.classes if (fault := name_fault(name))]
