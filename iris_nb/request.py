@@ -70,7 +70,8 @@ class Text(Kind):
         return []
 
     def _phrase(self) -> str:
-        return "a moment such as 2026-11-25T14:30:00Z" if self.is_moment else f"a text of up to {LONGEST_NAME} characters"
+        text = f"a text of up to {LONGEST_NAME} characters"
+        return "a moment such as 2026-11-25T14:30:00Z" if self.is_moment else text
 
     def _holds(self, value: object) -> bool:
         return not name_fault(value) and (not self.is_moment or _is_moment(str(value)))

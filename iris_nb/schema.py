@@ -119,7 +119,8 @@ def _word_faults(schema: Schema) -> list[str]:
     classes = [" ".join(name.split()).casefold() for name in schema.classes]
     faults = [fault for name in columns if (fault := _column_fault(name))]
     taken = [name for name in (*schema.names, *keys) if name.lower() in _RESERVED]
-    faults += [f"a {'key' if name in keys else 'feature'} can't be called '{name}': the audit log has a column of that name" for name in taken]
+    faults += [f"a {'key' if name in keys else 'feature'} can't be called '{name}': the audit log has a column of that "
+               "name" for name in taken]
     faults += [f"the column name '{n}' is used twice" for n in sorted({n for n in folded if folded.count(n) > 1})]
     sources = [*schema.sources, schema.target_source]
     faults += [fault for name in (*sources, schema.time_column) if (fault := _source_fault(name))]
