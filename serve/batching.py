@@ -8,9 +8,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from msgspec import UNSET
@@ -31,8 +30,7 @@ _MAX_GROUP = 10_000  # rows, but for one request that has more
 log = logging.getLogger("serve")
 
 
-@dataclass(frozen=True, slots=True)
-class RequestContext:
+class RequestContext(NamedTuple):
     "A request: who asks, since when, and what was sent."
 
     request_id: str
@@ -42,8 +40,7 @@ class RequestContext:
     query: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class PendingRequest:
+class PendingRequest(NamedTuple):
     "The rows of one request that waits for its answer."
 
     context: RequestContext

@@ -54,9 +54,9 @@ class Metrics(Collector):
     ) -> None:
         "Count one committed group; called on the batcher's thread."
         mine = self.mine
-        for counts, found in ((mine.classes, labels), (mine.decisions, decisions or ())):
-            for label, n in Counter(found).items():
-                counts[label] = counts.get(label, 0) + n
+        _count(mine.classes, labels)
+        if decisions:
+            _count(mine.decisions, decisions)
         mine.confidence.add_all(confidences)
         mine.group_rows.add(len(labels))
         mine.commit_seconds.add(commit_seconds)
@@ -104,6 +104,11 @@ class Metrics(Collector):
             "mean_group_rows": c.group_rows.total / c.group_rows.count if c.group_rows.count else None,
             **self.state(),
         }
+
+
+def _count(counts: dict[str, int], found: list[str]) -> None:
+    for label, n in Counter(found).items():
+        counts[label] = counts.get(label, 0) + n
 
 
 def _counted(c: Counts) -> Iterable[Metric]:

@@ -1,7 +1,6 @@
 """The Open Inference Protocol v2 (REST): the same predictions for the clients of Triton, KServe and others."""
 
 import asyncio
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -102,7 +101,7 @@ async def _infer(asked: _Request, service: Service, name: str, version: str | No
     ask = await asyncio.to_thread(read) if len(context.body) > _SMALL else read()
     if ask.id:
         asked.scope["state"]["request_id"] = ask.id
-        context = replace(context, request_id=ask.id)
+        context = context._replace(request_id=ask.id)
     answer = await service.batcher.predict(ask.rows, context)
     if version not in (None, answer.model_version):
         raise Unknown(f"Version {version} was replaced by version {answer.model_version} meanwhile.")
