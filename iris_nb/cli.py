@@ -38,6 +38,7 @@ COMMANDS = (
     Command("rollback", "iris_nb.train.commands:rollback", "Go back to the champion before this one."),
     Command("bundle", "iris_nb.predict.commands:bundle", "Look at a model that is ready to serve, or verify it."),
     Command("score", "iris_nb.predict.commands:score_command", "Answer every row of a file."),
+    Command("features", "iris_nb.lookup.commands:features", "Put, get or list features that are looked up."),
     Command("audit", "iris_nb.audit.commands:audit", "Verify, export, back up or prune the audit log."),
     Command("key", "iris_nb.keys:key", "Make an API key for a caller."),
     Command("dashboard", "iris_nb.run.servers:dashboard", "Start the dashboard alone."),

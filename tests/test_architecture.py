@@ -46,7 +46,10 @@ LIGHT = {
     "audit.history",
     "predict.predictor",
     "compare.experiment",
-    "lookup",
+    "lookup.source",
+    "lookup.table",
+    "lookup.feast",
+    "lookup.opened",
     "monitor.report",
 }
 
