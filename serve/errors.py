@@ -72,6 +72,9 @@ class LogDown(RequestError): ...
 class RowRefused(RequestError): ...
 
 
+class SourceDown(RequestError): ...
+
+
 class Closing(RequestError): ...
 
 
@@ -103,6 +106,7 @@ TABLE: dict[type[Exception], Rule] = {
     ModelFailed: Rule(HTTPStatus.SERVICE_UNAVAILABLE, "model-failed", "The model gives no answer"),
     RowRefused: Rule(HTTPStatus.SERVICE_UNAVAILABLE, "row-refused", "The audit log refuses this input"),
     LogDown: Rule(HTTPStatus.SERVICE_UNAVAILABLE, "log-down", "The audit log can't be used"),
+    SourceDown: Rule(HTTPStatus.SERVICE_UNAVAILABLE, "source-down", "The features can't be looked up"),
     Closing: Rule(HTTPStatus.SERVICE_UNAVAILABLE, "closing", "The service is closing"),
 }
 

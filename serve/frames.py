@@ -18,6 +18,11 @@ class Frame(NamedTuple):
 
     rows: list[Row]
     alpha: float | None = None
+    where: str = ""  # JSON pointer to the rows
+
+    def place(self, row: int) -> str:
+        "Return the JSON pointer to a row."
+        return f"{self.where}/{row}"
 
 
 def read_json(schema: Schema, body: bytes, max_rows: int) -> Frame:
@@ -35,7 +40,7 @@ def read_json(schema: Schema, body: bytes, max_rows: int) -> Frame:
     [form] = forms
     where, samples = _samples(schema, asked[form], form)
     _check_count(samples, f"/{form}", max_rows)
-    return Frame(rows_of(schema, [_with_gaps(schema, row) for row in samples], where), alpha)
+    return Frame(rows_of(schema, [_with_gaps(schema, row) for row in samples], where), alpha, where)
 
 
 def _alpha(params: Any, faults: list[Fault]) -> float | None:

@@ -171,22 +171,25 @@ def _wrong_value(body: dict[str, Any], name: str, expected: str) -> Fault:
     return fault_at("", name, expected, "two values" if body.get(name) is TWICE else got)
 
 
-class _Options(NamedTuple):
+class Options(NamedTuple):
     "What a query asks of the answer."
 
     alpha: float | None = None
     partial: bool = False
+    looked_up: bool = False
 
 
-_NO_OPTIONS = _Options()
+NO_OPTIONS = Options()
 
 
-def parse_options(query: bytes) -> _Options:
+def parse_options(query: bytes) -> Options:
     "Return the options in a query; raise InvalidInput that names all it can't read."
     if not query:
-        return _NO_OPTIONS
+        return NO_OPTIONS
     asked = parse_qs(query.decode("latin-1"), keep_blank_values=True)
-    readers = {"alpha": (_share, f"a number from {ALPHA[0]} to {ALPHA[1]}"), "partial": (_boolean, "true or false")}
+    flag = (_boolean, "true or false")
+    alpha = (_share, f"a number from {ALPHA[0]} to {ALPHA[1]}")
+    readers = {"alpha": alpha, "partial": flag, "looked_up": flag}
     found, errors = dict[str, Any](), list[Fault]()
     for name, (read, expected) in readers.items():
         for text in asked.get(name, []):
@@ -196,7 +199,7 @@ def parse_options(query: bytes) -> _Options:
                 errors.append(Fault("", name, expected, shown(text)))
     if errors:
         raise invalid(errors[:MAX_FAULTS], len(errors[MAX_FAULTS:]))
-    return _Options(**found)
+    return Options(**found)
 
 
 def _mark_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

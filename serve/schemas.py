@@ -10,28 +10,29 @@ from msgspec import UNSET, Meta, Struct, UnsetType, defstruct, structs
 from msgspec.json import schema_components
 
 from iris_nb.audit.history import spreadsheet_text
+from iris_nb.request import request_schema
 from iris_nb.schema import Kind, Schema
 from serve.protocols import STRUCTS
 
 #: A row that is called like one of these is documented as BatchRow, HealthRow …
 _OWN_STRUCTS = {"Batch", "Fault", "BadRow", "Answer", "Problem", "Health", "Alive", "Root", "LoggedPrediction", "Page"}
 _OWN_STRUCTS |= {struct.__name__ for struct in STRUCTS}
-_OWN_STRUCTS |= {"LabelRequest", "Row", "Label", "Probabilities", "Feature", "Card", "Schema"}
+_OWN_STRUCTS |= {"LookedUp", "Features", "LabelRequest", "Row", "Label", "Probabilities", "Feature", "Card", "Schema"}
 
 
 _COMPONENT = "#/components/schemas/{name}"
 
 
-def row_type(schema: Schema) -> type[Struct]:
-    "Return the struct of one row; what may be missing may be null or left out."
-    name = schema.row.title().replace(" ", "")
+def row_type(schema: Schema, name: str = "") -> type[Struct]:
+    "Return the struct of one row, by default called as it is; what may be missing may be null or left out."
+    about, usual = f"One {schema.row} to classify.", schema.row.title().replace(" ", "")
     return defstruct(
-        f"{name}Row" if name in _OWN_STRUCTS else name,
+        name or (f"{usual}Row" if usual in _OWN_STRUCTS else usual),
         [
             (f.name, f.wire_type | None | UnsetType, UNSET) if f.missing else (f.name, f.wire_type)
             for f in schema.features
         ],
-        namespace={"__doc__": f"One {schema.row} to classify."},
+        namespace={"__doc__": about},
         forbid_unknown_fields=True,
         frozen=True,
         gc=False,
@@ -75,6 +76,13 @@ class BadRow(Struct, frozen=True):
     errors: list[Fault]
 
 
+class LookedUp(Struct, frozen=True):
+    "A value that was looked up."
+
+    value: Annotated[float | bool | str | None, Meta(description="As the model saw it; null for a gap.")]
+    age_seconds: Annotated[float | None, Meta(description="Null where the source had none: the declared value.")]
+
+
 class Answer(Struct, frozen=True):
     "One entry for each row, in the order of the request."
 
@@ -90,6 +98,9 @@ class Answer(Struct, frozen=True):
     ] = UNSET
     decisions: Annotated[
         list[Label] | UnsetType, Meta(description="Where costs are declared: the class of least expected cost.")
+    ] = UNSET
+    looked_up: Annotated[
+        list[dict[str, LookedUp]] | UnsetType, Meta(description="With `looked_up`: what was looked up, by feature.")
     ] = UNSET
     rejected: Annotated[list[BadRow] | UnsetType, Meta(description="With `partial`: rows without answer.")] = UNSET
 
@@ -228,15 +239,18 @@ def _csv_row(row: LoggedPrediction, columns: list[str]) -> Iterable[Any]:
 def components(schema: Schema) -> dict[str, Any]:
     "Return what OpenAPI says of everything that goes over the wire, by name."
     ours = [t for t in globals().values() if isinstance(t, type) and issubclass(t, Struct) and t is not Struct]
-    row = row_type(schema)
-    _, found = schema_components([*ours, *STRUCTS, row, batch_type(row)], ref_template=_COMPONENT)
-    told = found[row.__name__]["properties"]
-    told |= {f.name: _field(f, told[f.name]) for f in schema.features}
+    asked = request_schema(schema)
+    row = row_type(asked)
+    logged = row if asked is schema else row_type(schema, "Features")
+    _, found = schema_components([*ours, *STRUCTS, row, logged, batch_type(row)], ref_template=_COMPONENT)
+    for name, said in {row.__name__: asked, logged.__name__: schema}.items():
+        told = found[name]["properties"]
+        told |= {f.name: _field(f, told[f.name]) for f in said.features}
     order = f"In the order {', '.join(schema.classes)}."
     parts = {
         "label": {"enum": list(schema.classes)},
         "probabilities": {"type": "array", "items": {"type": "number"}, "description": order},
-        "row": {"$ref": _COMPONENT.format(name=row.__name__)},
+        "row": {"$ref": _COMPONENT.format(name=logged.__name__)},
     }
     return {name: _filled(part, parts) for name, part in found.items()}
 

@@ -17,6 +17,8 @@ from typing import Any
 from litestar import Litestar
 
 from iris_nb.audit.log import AuditLog
+from iris_nb.lookup.sources import Sources
+from iris_nb.request import request_schema
 from iris_nb.schema import Schema
 from iris_nb.table import SCHEMA
 from serve.audit import AuditTrail
@@ -25,6 +27,7 @@ from serve.batching import Batcher
 from serve.body import BodyReader
 from serve.counters import SharedCounters
 from serve.logs import RequestLines, writer
+from serve.lookups import FeatureLookup, Rows
 from serve.metrics import Metrics, WatchReport
 from serve.parsing import BodyParser
 from serve.reloading import ModelReloader
@@ -38,16 +41,21 @@ class Service:
     "Everything that the routes use."
 
     def __init__(self, settings: Settings, schema: Schema = SCHEMA) -> None:
-        self.settings, self.schema, self.parser = settings, schema, BodyParser(schema)
-        self.keys = Keys(settings)
+        self.settings, self.schema, self.keys = settings, schema, Keys(settings)
+        self.asked = request_schema(schema)  # what callers send
+        self.parser = BodyParser(self.asked)
         self.bodies = BodyReader(settings.max_body, settings.body_seconds)
         shared = SharedCounters(settings.counts) if settings.workers > 1 else None
         self.metrics = Metrics(self.state, shared)
         self.metrics.registry.register(WatchReport(settings.home / "watch.json"))
-        open_log = partial(_open_log, settings, schema)
-        self.audit = AuditTrail(open_log, self.metrics)
+        self.audit = AuditTrail(partial(_open_log, settings, schema), self.metrics)
         self.reloader = ModelReloader(settings.bundles, schema)
         self.batcher = Batcher(self.reloader.current, self.audit, self.metrics, settings.queue)
+        open_sources = partial(
+            Sources, schema, settings.home / "features.db", settings.features_url, settings.features_seconds
+        )
+        lookup = FeatureLookup(open_sources, settings.features_seconds, settings.queue)
+        self.rows = Rows(self.batcher, lookup if self.asked is not schema else None)
         self.lines = RequestLines(quiet=settings.log_level == "warning")
         self.since = time.monotonic()
 
@@ -57,6 +65,7 @@ class Service:
         _end_with_parent()
         self.reloader.check()
         self.audit.check()
+        self.rows.check()
         self.batcher.start()
         _calm_garbage_collector()
         watch = asyncio.create_task(self._watch())
@@ -68,6 +77,7 @@ class Service:
                 await watch
             await self.batcher.close()
             self.audit.close()
+            self.rows.close()
             self.lines.flush()
             writer.flush()
 
@@ -76,7 +86,7 @@ class Service:
         while True:
             await asyncio.sleep(self.settings.watch_seconds)
             self.bodies.cancel_slow()
-            for duty in (self.reloader.check, self.metrics.publish, self.audit.watch):
+            for duty in (self.reloader.check, self.metrics.publish, self.audit.watch, self.rows.check):
                 try:
                     await asyncio.to_thread(duty)
                 except Exception:
@@ -87,20 +97,13 @@ class Service:
         found = [] if self.reloader.model else [self.reloader.why_none]
         if self.audit.fault:
             found.append(f"The audit log can't be written: {self.audit.fault}")
+        if self.rows.fault:
+            found.append(f"Features can't be looked up: {self.rows.fault}")
         return [*found, "The service is closing."] if self.batcher.closing else found
 
     def health(self) -> Health:
         "Return whether predictions are answered, and why not."
-        state, faults = self.state(), self.faults()
-        return Health(
-            status="unavailable" if faults else "degraded" if state["model_fault"] else "healthy",
-            model="none" if self.reloader.model is None else "ok",
-            model_name=state["model_name"],
-            model_version=state["model_version"],
-            database="unavailable" if state["audit_fault"] else "ok",
-            uptime_seconds=state["uptime_seconds"],
-            faults=faults or [f for f in (state["model_fault"],) if f],
-        )
+        return _health(self.state(), self.faults())
 
     def state(self) -> dict[str, Any]:
         "Return what is true now, for health and metrics."
@@ -114,6 +117,18 @@ class Service:
             "waiting_rows": self.batcher.waiting,
             "uptime_seconds": round(time.monotonic() - self.since, 1),
         }
+
+
+def _health(state: dict[str, Any], faults: list[str]) -> Health:
+    return Health(
+        status="unavailable" if faults else "degraded" if state["model_fault"] else "healthy",
+        model="none" if state["model_name"] is None else "ok",
+        model_name=state["model_name"],
+        model_version=state["model_version"],
+        database="unavailable" if state["audit_fault"] else "ok",
+        uptime_seconds=state["uptime_seconds"],
+        faults=faults or [f for f in (state["model_fault"],) if f],
+    )
 
 
 def _open_log(settings: Settings, schema: Schema) -> AuditLog:

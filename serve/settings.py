@@ -53,6 +53,12 @@ def _database(text: str) -> str:
     return text
 
 
+def _address(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise ValueError("http:// or https://, a host and a port")
+    return text.rstrip("/")
+
+
 def _keys(text: str) -> tuple[Key, ...]:
     if not _comma_separated(text):
         raise ValueError("at least one name:sha256 pair, as `iris-nb key NAME` prints it, or nothing at all")
@@ -116,6 +122,8 @@ class Settings:
         _one_of("full", "normal"),
     )
     audit_timeout: float = _setting(5.0, "seconds to wait for others who write the log", _number(float, 0.1, 600))
+    features_url: str = _setting("", "a Feast server to look features up; by default features.db in the home", _address)
+    features_seconds: float = _setting(1.0, "seconds to wait for features", _number(float, 0.01, 60))
     queue: int = _setting(50_000, "rows that may wait; more are sent away with 429", _number(int, 1, 10_000_000))
     max_rows: int = _setting(10_000, "rows that one batch may hold", _number(int, 1, 1 << 20))
     max_body: int = _setting(4 << 20, "bytes that one request may hold", _number(int, 1024, 1 << 30))

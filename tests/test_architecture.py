@@ -49,7 +49,7 @@ LIGHT = {
     "lookup.source",
     "lookup.table",
     "lookup.feast",
-    "lookup.opened",
+    "lookup.sources",
     "monitor.report",
 }
 

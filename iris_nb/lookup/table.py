@@ -134,8 +134,9 @@ class FeatureTable:
                 "SELECT source, count(DISTINCT key), count(*), max(known_at) FROM features GROUP BY source")]
 
     def close(self) -> None:
-        "Close the file."
-        self._connection.close()
+        "Close the file, after the query that runs."
+        with self._lock:
+            self._connection.close()
 
     def __enter__(self) -> Self:
         return self

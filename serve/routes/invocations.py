@@ -14,6 +14,7 @@ from serve.auth import MAY_NEED_KEY, needs_key
 from serve.coding import coded, unpacked
 from serve.errors import error_responses
 from serve.middleware import request_context
+from serve.parsing import Options
 from serve.protocols import Endpoint, EndpointModel, FrameAnswer
 from serve.routes.open_inference import known_model
 from serve.routes.openapi import operation_with
@@ -33,7 +34,7 @@ async def _invoke(asked: _Request, service: Service) -> Response[FrameAnswer]:
     "Answer a table; raise InvalidInput, or what `Batcher.predict` raises."
     context = await request_context(asked)
     frame = await asyncio.to_thread(_read, service, asked, context.body)
-    answer = await service.batcher.predict(frame.rows, context, frame.alpha)
+    answer = await service.rows.predict(frame.rows, context, Options(frame.alpha), frame.place)
     classes = service.schema.classes
     found = FrameAnswer(
         predictions=[dict(zip(classes, row, strict=True)) for row in answer.probabilities],
@@ -53,7 +54,7 @@ def _read(service: Service, asked: _Request, body: bytes) -> frames.Frame:
     plain = unpacked(body, asked.headers.get("content-encoding", ""), service.settings.max_body)
     is_csv = asked.headers.get("content-type", "").partition(";")[0].strip().lower() == "text/csv"
     read = frames.read_csv if is_csv else frames.read_json
-    return read(service.schema, plain, service.settings.max_rows)
+    return read(service.asked, plain, service.settings.max_rows)
 
 
 @get("/ping", operation_id="ping", summary="Whether predictions are answered", media_type=MediaType.TEXT)

@@ -87,9 +87,9 @@ def _model_state(service: Service, name: str, version: str | None = None) -> Res
 def _model_metadata(service: Service, name: str, version: str | None = None) -> ModelMetadata:
     card, schema = known_model(service, name, version), service.schema
     about: dict[str, str | float | bool] = {"model": card.name}
-    if matrix := tensors.matrix_of(schema):
+    if matrix := tensors.matrix_of(service.asked):
         about["instead"] = f"{matrix.name} {matrix.datatype} {matrix.shape}"
-    takes, gives = tensors.inputs_of(schema), tensors.outputs_of(schema)
+    takes, gives = tensors.inputs_of(service.asked), tensors.outputs_of(schema)
     return ModelMetadata(name, [card.version], "onnxruntime_onnx", takes, gives, about)
 
 
@@ -102,7 +102,7 @@ async def _infer(asked: _Request, service: Service, name: str, version: str | No
     if ask.id:
         asked.scope["state"]["request_id"] = ask.id
         context = context._replace(request_id=ask.id)
-    answer = await service.batcher.predict(ask.rows, context)
+    answer = await service.rows.predict(ask.rows, context)
     if version not in (None, answer.model_version):
         raise Unknown(f"Version {version} was replaced by version {answer.model_version} meanwhile.")
     found, raw = tensors.answer_of(service.schema, name, context.request_id, answer, ask.outputs)
@@ -113,7 +113,7 @@ def _read(service: Service, headers: Headers, body: bytes) -> tensors.Ask:
     "Return what a body asks; raise InvalidInput, TooLarge or UnknownCoding."
     plain = unpacked(body, headers.get("content-encoding", ""), service.settings.max_body)
     json_size = headers.get("inference-header-content-length")
-    return tensors.read(service.schema, plain, service.settings.max_rows, json_size)
+    return tensors.read(service.asked, plain, service.settings.max_rows, json_size)
 
 
 def _answer(head: bytes, raw: bytes, accepted: str) -> _Answer:

@@ -24,6 +24,7 @@ from litestar.response import File
 from litestar.router import Router
 
 import iris_nb
+from iris_nb.request import request_schema
 from iris_nb.schema import Schema
 from serve import tensors
 from serve.errors import Unknown
@@ -127,7 +128,7 @@ def document(app: Litestar) -> dict[str, Any]:
     found = app.openapi_schema.to_schema()
     schema: Schema = app.state.service.schema
     found["components"]["schemas"] |= components(schema)
-    found["components"]["schemas"]["InferRequest"]["examples"] = [tensors.example_of(schema)]
+    found["components"]["schemas"]["InferRequest"]["examples"] = [tensors.example_of(request_schema(schema))]
     operations = [operation for path in found["paths"].values() for operation in path.values()]
     for parameter in chain.from_iterable(operation.get("parameters", []) for operation in operations):
         parameter["schema"] = _without_null(parameter["schema"])
@@ -138,7 +139,7 @@ def document(app: Litestar) -> dict[str, Any]:
     for operation in operations:
         if kind := _ALSO.get(operation["operationId"]):
             operation["responses"]["200"]["content"][kind] = {"schema": {"type": "string"}}
-    row = row_type(schema).__name__
+    row = row_type(request_schema(schema)).__name__
     text = msgspec.json.encode(found).replace(b'"#/components/schemas/Row"', f'"#/components/schemas/{row}"'.encode())
     return dict(msgspec.json.decode(text))
 

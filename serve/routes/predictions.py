@@ -13,7 +13,7 @@ from serve.errors import error_responses
 from serve.parsing import parse_options
 from serve.protocols import ALPHA
 from serve.routes.openapi import operation_with
-from serve.schemas import Answer, with_rejected
+from serve.schemas import Answer
 from serve.service import Service
 
 _ALPHA = Parameter(
@@ -28,6 +28,12 @@ _PARTIAL = Parameter(
     description="Answer the good rows, in their order, and list the bad.",
     schema=Schema(type=OpenAPIType.BOOLEAN, default=False),
 )
+_LOOKED_UP = Parameter(
+    "looked_up",
+    "query",
+    description="Give what was looked up for each row, with its age; where features are looked up.",
+    schema=Schema(type=OpenAPIType.BOOLEAN, default=False),
+)
 _ANSWERS: Any = {"status_code": 200, "responses": error_responses(400, 401, 408, 413, 415, 429, 503)}
 
 
@@ -36,7 +42,7 @@ async def _answer_row(service: Service, context: RequestContext) -> Answer:
     options = parse_options(context.query)
     if (row := service.parser.row_fast(context.body)) is None:
         row = await asyncio.to_thread(service.parser.row, context.body)
-    return await service.batcher.predict([row], context, options.alpha)
+    return await service.rows.predict([row], context, options)
 
 
 async def _answer_batch(service: Service, context: RequestContext) -> Answer:
@@ -44,17 +50,17 @@ async def _answer_batch(service: Service, context: RequestContext) -> Answer:
     options, max_rows = parse_options(context.query), service.settings.max_rows
     if options.partial:
         good, rejected = await asyncio.to_thread(service.parser.partial, context.body, max_rows)
-        return with_rejected(await service.batcher.predict(good, context, options.alpha), rejected)
+        return await service.rows.predict_good(good, rejected, context, options, "/samples/{}".format)
     if (rows := service.parser.batch_fast(context.body, max_rows)) is None:
         rows = await asyncio.to_thread(service.parser.batch, context.body, max_rows)
-    return await service.batcher.predict(rows, context, options.alpha)
+    return await service.rows.predict(rows, context, options, "/samples/{}".format)
 
 
 @post(
     "/predict",
     fast=_answer_row,
     operation_id="predict",
-    operation_class=operation_with("Row", _ALPHA),
+    operation_class=operation_with("Row", _ALPHA, _LOOKED_UP),
     summary="Classify one row",
     **_ANSWERS,
 )
@@ -66,7 +72,7 @@ async def predict(service: NamedDependency[Service], context: NamedDependency[Re
     "/predict/batch",
     fast=_answer_batch,
     operation_id="predict_batch",
-    operation_class=operation_with("Batch", _ALPHA, _PARTIAL),
+    operation_class=operation_with("Batch", _ALPHA, _PARTIAL, _LOOKED_UP),
     summary="Classify many rows",
     **_ANSWERS,
 )

@@ -165,7 +165,7 @@ def test_the_document_says_what_the_parsers_accept(openapi):
         assert told["content"]["application/json"]["schema"]["$ref"].endswith(f"/{body}")
         assert told["required"]
     told = {p["name"]: p["schema"]["type"] for p in openapi["paths"]["/predict/batch"]["post"]["parameters"]}
-    assert told == {"alpha": "number", "partial": "boolean"}
+    assert told == {"alpha": "number", "partial": "boolean", "looked_up": "boolean"}
 
 
 def test_the_document_of_another_table_is_about_it(houses):
