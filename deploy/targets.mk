@@ -1,5 +1,5 @@
 # Everything about shipping. The Makefile includes this file; `make` lists its targets too.
-.PHONY: lock-images image-check deploy-check workflows-check audit coverage wheel deploy rollout release retrain fetch-champion
+.PHONY: lock-images image-check deploy-check workflows-check audit coverage feast wheel deploy rollout release retrain fetch-champion
 READY ?= .venv/.ready
 
 lock-images: $(READY) ## Lock again, with hashes, what each container image installs (after `make lock`).
@@ -8,7 +8,7 @@ lock-images: $(READY) ## Lock again, with hashes, what each container image inst
 	    --python-version 3.11 --no-header --no-annotate --generate-hashes --refresh-package iris-nb \
 	    --override deploy/leave-out.txt \
 	    --output-file deploy/lock/$$image.txt || exit 1; done
-	@for lock in build clients; do \
+	@for lock in build clients feast; do \
 	  .uv/bin/uv pip compile --quiet deploy/lock/$$lock.in --universal --python-version 3.11 --no-header --no-annotate \
 	    --generate-hashes --output-file deploy/lock/$$lock.txt || exit 1; done
 
@@ -23,6 +23,17 @@ $(CLIENTS): deploy/lock/clients.txt | $(READY)
 	@.uv/bin/uv venv --quiet --clear --python .venv/bin/python .uv/clients
 	@.uv/bin/uv pip sync --quiet --python .uv/clients/bin/python --require-hashes deploy/lock/clients.txt
 	@touch $@
+
+# A Feast feature server, which pins an older pandas: a source of features, tested against the real one.
+FEAST := .uv/feast/.ready
+$(FEAST): deploy/lock/feast.txt | $(READY)
+	@echo "Making .uv/feast from deploy/lock/feast.txt…"
+	@.uv/bin/uv venv --quiet --clear --python .venv/bin/python .uv/feast
+	@.uv/bin/uv pip sync --quiet --python .uv/feast/bin/python --require-hashes deploy/lock/feast.txt
+	@touch $@
+
+feast: $(READY) $(FEAST) ## Test features that are looked up against a real Feast feature server.
+	@IRIS_REQUIRE_TOOLS=1 python -m pytest -q tests/lookup/test_feast.py
 
 deploy-check: $(READY) test-tools $(CLIENTS) ## Check what deploys: compose file, proxy, manifests, Prometheus, deploy.sh, the wheel.
 	@IRIS_REQUIRE_TOOLS=1 python -m pytest -q tests/deploy --ignore=tests/deploy/test_workflows.py
