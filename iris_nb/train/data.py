@@ -7,6 +7,7 @@ __all__ = ['DataError', 'load', 'read_table', 'row_names', 'check', 'remarks', '
 
 # %% ../../nbs/api/train/00_data.ipynb #cebbb134
 import hashlib
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,12 @@ from sklearn.model_selection import train_test_split
 
 from ..config import IrisError
 from ..files.frame import CellsError, read_rows
+from ..files.reader import open_table
 from ..files.records import TableError
+from ..lookup.join import join, needs_join
+from ..lookup.source import SourceError
+from ..lookup.sources import open_sources
+from ..request import has_columns, history_schema
 from ..schema import Kind, Schema, shown
 from ..table import SCHEMA, load_rows
 
@@ -34,7 +40,7 @@ def load(
     if path is not None:
         return read_table(path, schema)
     try:
-        return load_rows()
+        return _joined(load_rows(), schema)
     except TableError as error:
         raise _data_error(error, schema) from error
 
@@ -46,9 +52,22 @@ def read_table(
 ) -> pd.DataFrame:  # features, then the target; indexed by the line or number of each row
     "Read a table from a file; raise `DataError` where it, or a cell of it, can't be read."
     try:
-        return read_rows(path, schema)
+        if not schema.time_column or has_columns(schema, open_table(path).names):
+            return read_rows(path, schema)
+        return _joined(read_rows(path, history_schema(schema)), schema)
     except TableError as error:
         raise _data_error(error, schema, fewest) from error
+
+
+def _joined(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    "Return rows with the features that are looked up, where they have keys and moments instead."
+    if not needs_join(frame, schema):
+        return frame
+    try:
+        with closing(open_sources(schema)) as sources:
+            return join(frame, schema, sources.lookups)
+    except SourceError as error:
+        raise DataError(str(error)) from error
 
 
 def _data_error(error: TableError, schema: Schema, fewest: int = 10) -> DataError:
