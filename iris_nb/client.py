@@ -148,7 +148,7 @@ def is_up(
 # %% ../nbs/api/05_client.ipynb #629b868d
 def curl_command(
     url: str,  # of the service
-    row: Mapping[str, object],  # values by feature name, e.g. `Schema.example`
+    row: Mapping[str, object],  # what a caller sends, e.g. `request_schema(schema).example`
 ) -> str:
     "Return a shell command that asks for a prediction of one row."
     body = msgspec.json.encode(row).decode().replace("'", "'\\''")

@@ -26,6 +26,7 @@ from iris_nb.dashboard.widgets import (
     Panel, Selection, controls, figures, fill_safely, first_picture, or_message, update_options, warm_up,
 )
 from ..predict.predictor import Predictor, load_champion
+from ..request import request_schema
 from ..schema import Schema
 from ..table import SCHEMA
 
@@ -228,7 +229,7 @@ class App:
         self.lights.value = self.lead.value = ""
         for panel in (*self.panels.values(), self.history.panel, self.one.panel):
             panel.fill([])
-        first = curl_command(self.source.service, self.source.schema.example)
+        first = curl_command(self.source.service, request_schema(self.source.schema).example)
         self.panels["traffic"].fill([note(message, first if message.startswith("There is no") else "", "warn")])
 
     def choose(self, change: dict[str, Any]) -> None:

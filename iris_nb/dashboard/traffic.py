@@ -18,6 +18,7 @@ from ..audit.sample import WindowSample, model_versions
 from ..client import curl_command
 from .page import Link, Piece, View, ago, esc, listing, note, tiles, value_cell, widen_time_axis
 from ..predict.predictor import Predictor, decide
+from ..request import request_schema
 from ..schema import Schema, Value, faults_of
 from ..table import SCHEMA
 
@@ -26,7 +27,7 @@ def nothing_yet(total: int, view: View, url: str, schema: Schema = SCHEMA) -> li
     "Return what to say where the window is empty: because the log is, or because nothing came lately."
     if not total:
         text = "No prediction has been made yet. As soon as the service answers its first request, it shows up here."
-        return [note(text, curl_command(url, schema.example))]
+        return [note(text, curl_command(url, request_schema(schema).example))]
     span = "at all" if view.window == "all" else f"in the last {view.window}"
     return [note(f"None of the {total:,} predictions in the log was made {span}. Choose a longer window above.")]
 

@@ -27,6 +27,7 @@ from honcho.printer import Message, Printer
 from ..bundle import champion
 from ..client import curl_command, is_up
 from ..config import PORTS, ConfigError, IrisError, home_folder, port, setting
+from ..request import request_schema
 from ..table import SCHEMA
 
 # %% ../../nbs/api/run/00_programs.ipynb #dffe2770
@@ -130,7 +131,7 @@ def report_ready(
         waiting.remove(p)
         click.echo(f"\n  Ready: {p.title} at {click.style(p.url, fg='cyan')}")
         if p.name == "serve":
-            paste = curl_command(p.url, SCHEMA.example)
+            paste = curl_command(p.url, request_schema(SCHEMA).example)
             click.echo(f"  Its documentation is at {p.url}/docs. To try it, paste this:\n\n{paste}\n")
     for p in waiting:
         click.echo(f"\n  No answer from {p.title} ({p.url}) within {timeout:g} seconds.", err=True)

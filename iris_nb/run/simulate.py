@@ -7,8 +7,9 @@ __all__ = ['Scenario', 'generate_rows', 'past_entries', 'write_past', 'SimulateE
 
 # %% ../../nbs/api/run/03_simulate.ipynb #417177e6
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from ..audit.log import AuditLog, Entry, ids_of
 from ..bundle import champion
 from ..client import Client, ClientError
 from ..config import IrisError, home_folder, log_url
+from ..lookup.table import FeatureTable, table_path
 from ..predict.predictor import Predictor, decide
+from ..request import request_schema
 from ..schema import Kind, Schema, decode_row
 from ..table import SCHEMA
 
@@ -94,9 +97,33 @@ def _corrupt(row: dict[str, Any], schema: Schema, rng: np.random.Generator) -> d
         return {name: value for name, value in row.items() if name != feature.name}
     low, high = feature.bounds
     wrong = "unknown" if kind == 2 and not feature.accepts("unknown") else high + 10 * (high - low)
-    return {**row, feature.name: wrong}
+    return {**row, feature.name: wrong if wrong == wrong else 0}  # a key has no bounds, and is no number
 
 # %% ../../nbs/api/run/03_simulate.ipynb #e6181b93
+_MOST_KEYS = 10_000
+
+
+def _keys(schema: Schema, table: Path) -> dict[str, list[str]]:
+    "Return keys of the feature table for each field of a request that holds one; raises `SimulateError` without any."
+    lookups = [f.lookup for f in schema.features if f.lookup and f.lookup.key in request_schema(schema).names]
+    found = dict[str, list[str]]()
+    for lookup in lookups:
+        with FeatureTable(table) as features:
+            records = islice(features.records(lookup.source), _MOST_KEYS)
+            found.setdefault(lookup.key, sorted({record.key for record in records}))
+        if not found[lookup.key]:
+            raise SimulateError(f"The feature table has no keys of {lookup.source}: `iris-nb features put` puts them.")
+    return found
+
+
+def _asked(
+    row: dict[str, Any], schema: Schema, keys: Mapping[str, Sequence[str]], rng: np.random.Generator
+) -> dict[str, Any]:
+    "Return a row as a caller sends it: with a key drawn at random instead of the features that are looked up."
+    return {name: row[name] if name in row else keys[name][int(rng.integers(len(keys[name])))]
+            for name in request_schema(schema).names}
+
+
 def _send(
     scenario: Scenario,
     X: _Floats,  # rows, shape (requests, features)
@@ -104,13 +131,14 @@ def _send(
     client: Client,
     rate: float,  # requests per second; 0 for as fast as possible
     schema: Schema = SCHEMA,
+    keys: Mapping[str, Sequence[str]] = {},  # to look features up, by the name of their field
 ) -> Iterator[tuple[int, bool]]:  # for each request its status, and whether the answer was right
     "Send the rows of a scenario, and their true classes when they are due; raises `ClientError`."
     rng, due, began = np.random.default_rng(scenario.seed + 1), list[tuple[float, str, str]](), time.monotonic()
     for i, (x, label) in enumerate(zip(X.tolist(), true, strict=True)):
         time.sleep(max(0.0, began + i / rate - time.monotonic()) if rate else 0)
-        row = decode_row(schema, x)
-        reply = client.post("/predict", _corrupt(row, schema, rng) if rng.random() < scenario.faulty else row)
+        row = _asked(decode_row(schema, x), schema, keys, rng)
+        reply = client.post("/predict", _corrupt(row, request_schema(schema), rng) if rng.random() < scenario.faulty else row)
         answer = reply.json if reply.ok else {}
         if reply.ok and rng.random() < scenario.labels:
             due.append((time.monotonic() + scenario.delay, answer["prediction_ids"][0], label))
@@ -211,9 +239,11 @@ def simulate(rate: float, seconds: float, drift: tuple[str, float] | None, onset
         click.echo(f"{written:,} rows of the last {minutes:g} minutes." if written else "The log has rows already.")
         return
     X, true = generate_rows(scenario, *predictor.bundle.reference, predictor.schema)
+    keys = _keys(predictor.schema, table_path())
     try:
         client = Client(url, key, timeout=30)
     except ClientError as error:
         raise click.BadParameter(str(error), param_hint="--url") from error
     with client:
-        click.echo(_report(_send(scenario, X, true, client, rate, predictor.schema), scenario.requests))
+        sent = _send(scenario, X, true, client, rate, predictor.schema, keys)
+        click.echo(_report(sent, scenario.requests))

@@ -6,9 +6,12 @@ from click.testing import CliRunner
 
 from iris_nb.bundle import champion, read_bundle
 from iris_nb.cli import cli
-from iris_nb.run.simulate import Scenario, generate_rows
-from iris_nb.schema import Number, Schema
+from iris_nb.lookup.table import FeatureTable, Record
+from iris_nb.request import request_schema
+from iris_nb.run.simulate import Scenario, SimulateError, _asked, _corrupt, _keys, generate_rows
+from iris_nb.schema import Number, Schema, faults_of
 from iris_nb.table import SCHEMA
+from tests.lookup.worlds import LOANS
 
 
 def run(*words: str):
@@ -48,3 +51,26 @@ def test_a_feature_of_small_numbers_keeps_its_digits():
     X, _ = generate_rows(Scenario(requests=200), trained, ["sand"] * 200, dust)
     assert len(np.unique(X)) > 150
     assert X.std() == pytest.approx(trained.std(), rel=0.2)
+
+
+def test_a_row_is_sent_with_a_key_that_the_feature_table_knows(tmp_path):
+    with FeatureTable(tmp_path / "features.db", writable=True) as table:
+        table.put("customers", [Record(key, 0, 0, {"income": 1}) for key in ("c1", "c2")])
+        table.put("districts", [Record("north", 0, 0, {"price per m²": 1})])
+    keys = _keys(LOANS, tmp_path / "features.db")
+    rng, asked = np.random.default_rng(0), request_schema(LOANS)
+    rows = [_asked(LOANS.example, LOANS, keys, rng) for _ in range(50)]
+    assert {row["customer_id"] for row in rows} == {"c1", "c2"}
+    assert not [fault for row in rows for fault in faults_of(asked, row)]
+    assert all(faults_of(asked, _corrupt(row, asked, rng)) for row in rows)
+
+
+def test_keys_that_nothing_has_are_asked_for_by_the_command_that_puts_them(tmp_path):
+    with FeatureTable(tmp_path / "features.db", writable=True):
+        pass
+    with pytest.raises(SimulateError, match="no keys of customers: `iris-nb features put`"):
+        _keys(LOANS, tmp_path / "features.db")
+
+
+def test_without_lookups_no_feature_table_is_needed(tmp_path):
+    assert _keys(SCHEMA, tmp_path / "none.db") == {}
