@@ -138,7 +138,8 @@ def _send(
     for i, (x, label) in enumerate(zip(X.tolist(), true, strict=True)):
         time.sleep(max(0.0, began + i / rate - time.monotonic()) if rate else 0)
         row = _asked(decode_row(schema, x), schema, keys, rng)
-        reply = client.post("/predict", _corrupt(row, request_schema(schema), rng) if rng.random() < scenario.faulty else row)
+        is_faulty = rng.random() < scenario.faulty
+        reply = client.post("/predict", _corrupt(row, request_schema(schema), rng) if is_faulty else row)
         answer = reply.json if reply.ok else {}
         if reply.ok and rng.random() < scenario.labels:
             due.append((time.monotonic() + scenario.delay, answer["prediction_ids"][0], label))
