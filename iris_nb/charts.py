@@ -63,7 +63,8 @@ def figure(
     above = 10 if len(lines) < 2 else 24  # plotly lifts a title of several lines
     fig.update_layout(title={"text": "<br>".join(map(plain, lines)), "pad_t": above})
     fig.update_layout(margin={"l": 8, "r": 12, "t": 38 + above + 20 * len(lines), "b": 8})
-    fig.update_xaxes(title_text=plain(x), tickformatstops=_CLOCK if x.startswith("time") else None)
+    x_lines = map(plain, textwrap.wrap(x, 40))  # a telephone shows no more
+    fig.update_xaxes(title_text="<br>".join(x_lines), tickformatstops=_CLOCK if x.startswith("time") else None)
     return fig.update_yaxes(title_text=plain(y))
 
 # %% ../nbs/api/04_charts.ipynb #91ad0274
@@ -198,11 +199,19 @@ def then_and_now(
     return fig.update_layout(showlegend=True, height=260)
 
 # %% ../nbs/api/04_charts.ipynb #3cd0596a
+_MOST = 14  # features that a figure of one row draws
+
+
+def _oddity(ranks: Mapping[str, float], shares: Mapping[str, float]) -> dict[str, float]:
+    "Return how usual each value of a row is, 0 for the least usual."
+    return {**{name: 1 - 2 * abs(rank - 0.5) for name, rank in ranks.items()}, **shares}
+
+
 def _place_finding(
     ranks: Mapping[str, float], shares: Mapping[str, float], row: Mapping[str, Value], schema: Schema
 ) -> str:
     "Return what is least usual about a row."
-    odd = {**{name: 1 - 2 * abs(rank - 0.5) for name, rank in ranks.items()}, **shares}
+    odd = _oddity(ranks, shares)
     name = min(odd, key=lambda name: odd[name])
     words = next(f for f in schema.features if f.name == name).words(row[name])
     if name in ranks:
@@ -216,10 +225,17 @@ def among(
     schema: Schema,
     shares: Mapping[str, float] | None = None,  # by feature that has no rank: the share with the same value
 ) -> go.Figure:
-    "Draw where one row lies in the training sample: a dot for a rank, a bar for the share that has the same value."
-    shares, features = shares or {}, schema.features
+    """Draw where one row lies in the training sample: a dot for a rank, a bar for the share that has the same value.
+
+    Of many features, the least usual ones are drawn.
+    """
+    shares = shares or {}
+    odd = _oddity(ranks, shares)
+    drawn = sorted(odd, key=lambda name: odd[name])[:_MOST]
+    features = [f for f in schema.features if f.name in drawn]
     about = f"share of the training sample below this {schema.row}"
     about = "share below (dot), alike (bar)" if shares else about
+    about += f"; the {_MOST} least usual of {len(odd)} features" if len(features) < len(odd) else ""
     fig = figure(_place_finding(ranks, shares, row, schema), about)
     labels = [f"{f.name.replace('_', ' ')} = {f.words(row[f.name])}" for f in features]
     lying_bars(fig, dict.fromkeys(labels, 1.0), [_RULE] * len(labels), [""] * len(labels)).update_traces(width=0.25)
@@ -247,8 +263,11 @@ def pushes(
     finding: str,
     unit: str,  # what the numbers are, for the axis
 ) -> go.Figure:
-    "Draw what spoke for an answer and what spoke against it, the strongest first."
-    ordered = {n.replace("_", " "): v for n, v in sorted(terms.items(), key=lambda term: -abs(term[1]))}
+    "Draw what spoke for an answer and what spoke against it, the strongest first; of many, the others as one sum."
+    order = sorted(terms.items(), key=lambda term: -abs(term[1]))
+    ordered = {n.replace("_", " "): v for n, v in order[:_MOST]}
+    if others := [v for _, v in order[_MOST:]]:
+        ordered[f"{len(others)} others together"] = sum(others)
     low, high = min(0.0, *ordered.values()), max(0.0, *ordered.values())
     fig = figure(finding, unit).update_xaxes(zeroline=True, zerolinecolor=QUIET)
     fig.update_xaxes(range=[low - 0.12 * (high - low), high + 0.12 * (high - low)])

@@ -25,14 +25,20 @@ def browser() -> Iterator[object]:
 
 @contextmanager
 def watching(browser) -> Iterator[Callable]:
-    "Gives what opens a page; at the end, sees that no page asked another machine for anything or showed code."
-    pages, requests = [], []
+    "Gives what opens a page; at the end, sees that none asked another machine for anything, showed code or failed."
+    pages, requests, errors = [], [], []
+
+    def listen(message) -> None:
+        if message.type == "error":
+            errors.append(message.text)
 
     def open_(url: str, width: int = 1280):
         page = browser.new_page(viewport={"width": width, "height": 900})
         page.set_default_timeout(60_000)
         page.on("request", lambda request: requests.append(request.url))
         page.on("websocket", lambda socket: requests.append(socket.url))
+        page.on("console", listen)
+        page.on("pageerror", lambda error: errors.append(str(error)))
         pages.append(page)
         page.goto(url)
         page.wait_for_selector("h1")
@@ -46,6 +52,7 @@ def watching(browser) -> Iterator[Callable]:
         page.close()
     local = ("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:")
     assert not [url for url in requests if not url.startswith(local)]
+    assert not errors
 
 
 @pytest.fixture

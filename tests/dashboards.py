@@ -14,18 +14,18 @@ ROOT = Path(__file__).parents[1]
 
 
 @contextmanager
-def shown(home: Path, **environ: str) -> Iterator[str]:
-    "The dashboard of a home folder, as `make dashboard` starts it; yields its address."
+def shown(home: Path, root: Path = ROOT, **environ: str) -> Iterator[str]:
+    "The dashboard of a home folder, as `make dashboard` starts it in the project at `root`; yields its address."
     port = free_port()
     settings = {
         "IRIS_HOME": str(home),
         "IRIS_DASHBOARD_PORT": str(port),
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": str(root),
         "IRIS_DASHBOARD_KERNELS": "30",
         **environ,
     }
     command, url = [sys.executable, "-m", "iris_nb.run.servers"], f"http://127.0.0.1:{port}"
-    with running(command, f"{url}/voila/static/voila.js", home / "said", {**os.environ, **settings}, ROOT):
+    with running(command, f"{url}/voila/static/voila.js", home / "said", {**os.environ, **settings}, root):
         yield f"{url}/"
 
 

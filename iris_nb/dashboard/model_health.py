@@ -17,17 +17,28 @@ from .page import Piece, esc, listing, note, widen_time_axis
 from ..monitor import drift, quality
 from ..monitor.assess import calibrator_of, has_drifted, reference_in
 from ..monitor.drift import Reference
-from ..monitor.report import Report, Verdict, severity
+from ..monitor.report import Report, Verdict
+from ..monitor.words import Said, said_once
 from ..predict.predictor import Predictor
 
 # %% ../../nbs/api/dashboard/04_model_health.ipynb #8687e95c
+def _line(said: Said) -> str:
+    "Return a sentence as an item of a list; what it stands for unfolds."
+    text = f"<span>{esc(said.sentence)}</span>"
+    if said.folded:
+        inside = "".join(f"<li>{esc(sentence)}</li>" for sentence in said.folded)
+        text = f"<details><summary>{esc(said.sentence)}</summary><ul>{inside}</ul></details>"
+    return f"<li class='{said.state}'><strong>{said.state}</strong> {text}</li>"
+
+
 def _sentences(verdicts: Sequence[Verdict]) -> str:
     "Return verdicts as a list, the most urgent first; what is true of several is said once."
-    order = sorted(verdicts, key=lambda v: (severity(v.state), v.p_value))
-    lines = (f"<li class='{v.state}'><strong>{v.state}</strong> <span>{esc(v.sentence)}</span></li>" for v in order)
-    return f"<ul class='verdicts'>{''.join(dict.fromkeys(lines))}</ul>"
+    return f"<ul class='verdicts'>{''.join(map(_line, said_once(verdicts)))}</ul>"
 
 # %% ../../nbs/api/dashboard/04_model_health.ipynb #faaf2ced
+_LONG = 12  # rows beyond which a table is folded
+
+
 def _distances_table(verdicts: Sequence[Verdict]) -> str:
     "Return the distances behind the verdicts as a table."
     judged = [v for v in verdicts if v.distances]
@@ -37,7 +48,9 @@ def _distances_table(verdicts: Sequence[Verdict]) -> str:
         books = ((v.distances or {}).get(name, "") for name in ("wasserstein", "js", "psi"))
         return [v.name.replace("_", " "), v.statistic, v.threshold, *books, v.p_value]
 
-    return listing("Distances from the training sample", header, [line(v) for v in judged]) if judged else ""
+    table = listing("Distances from the training sample", header, [line(v) for v in judged]) if judged else ""
+    few = f"<details><summary>Distances of {len(judged)} features from the training sample</summary>{table}</details>"
+    return few if len(judged) > _LONG else table
 
 # %% ../../nbs/api/dashboard/04_model_health.ipynb #bf58dd63
 def _feature_figures(reference: Reference, rows: pd.DataFrame, verdict: Verdict) -> list[Piece]:

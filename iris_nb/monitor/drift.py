@@ -341,7 +341,7 @@ def _too_few(
     different: int,  # rows that count
 ) -> list[Verdict]:
     "Return what to say of a window that can't be judged."
-    why = f"{rows} rows are too few to judge; it takes {LEAST}."
+    why = f"{rows} {'row is' if rows == 1 else 'rows are'} too few to judge; it takes {LEAST}."
     if rows >= LEAST:
         why = f"Only {different} of {rows:,} rows differ from each other: does a client repeat the same {schema.row}?"
     return [Verdict(name, "unsure", why) for name in _questions(schema)]

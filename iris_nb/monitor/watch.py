@@ -19,6 +19,7 @@ from ..bundle import BundleError
 from ..config import atomic_write, describe_error, home_folder, log_url, setting
 from .assess import WINDOWS, assess, window_start
 from .report import Report, severity
+from .words import said_once
 from ..predict.predictor import Predictor, load_champion
 from ..schema import Schema
 from ..table import SCHEMA
@@ -49,7 +50,7 @@ def _headline(report: Report) -> str:
 # %% ../../nbs/api/monitor/04_watch.ipynb #38cc2bd3
 def _lines_of(report: Report) -> list[str]:
     "Return the report as lines of text, the worst first."
-    said = [(v.state, v.sentence) for v in report.drift] + [(report.quality, report.sentence)]
+    said = [(s.state, s.sentence) for s in said_once(report.drift)] + [(report.quality, report.sentence)]
     said.sort(key=lambda pair: severity(pair[0]))
     return [_headline(report), *(f"  {state:6} {text}" for state, text in said)]
 

@@ -67,5 +67,5 @@ def test_an_empty_date_is_a_fault_in_words_and_no_error():
 
 def test_a_decision_is_said_with_what_it_costs_where_costs_are_declared():
     (said,) = _decision_note([0.7, 0.3], HOUSES)  # a missed quick sale costs five times a false alarm
-    assert "Decision: quickly, at an expected cost of 0.7 (slowly 1.5)" in said
+    assert "Decision: quickly, at an expected cost of 0.7 (of the others: slowly 1.5)" in said
     assert _decision_note([0.7, 0.3], PEOPLE) == []

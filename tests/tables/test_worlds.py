@@ -12,14 +12,17 @@ import httpx
 import msgspec
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 from iris_nb.bundle import Card, champion
 from iris_nb.files.frame import read_rows
 from iris_nb.predict.explain import contributions, counterfactual, counterfactual_sentence
 from iris_nb.predict.predictor import Predictor
-from iris_nb.schema import Schema, decode_row
+from iris_nb.schema import Kind, Schema, decode_row
 from iris_nb.train.data import arrays
 from tests.another_table import copy_files, environment
+from tests.browsing import watching
+from tests.dashboard.conftest import whole
 from tests.running import free_port, running
 from tests.tables.worlds import WORLDS, World, add_costs
 
@@ -114,6 +117,16 @@ def answers(life: Life, url: str) -> dict[str, list[object]]:
     return reply.json()
 
 
+@pytest.fixture(scope="module")
+def labelled(url: str, answers: dict[str, list[object]]) -> list[object]:
+    "The ids of five of those answers, to which the true class was sent."
+    ids, labels = answers["prediction_ids"][:5], answers["predictions"]
+    for id, label in zip(ids, labels, strict=False):
+        reply = httpx.post(f"{url}/predictions/{id}/label", json={"label": label}, timeout=60)
+        assert reply.status_code in (200, 201, 204), reply.text
+    return ids
+
+
 def test_what_declare_proposes_is_fit_to_train_on(life):
     assert "iris-nb train" in life.said["declare"]
     assert life.schema().row == life.world.row
@@ -128,17 +141,14 @@ def test_the_service_answers_as_the_bundle_does(life, answers):
     assert answers.get("decisions") == predictor.decisions(P)
 
 
-def test_the_log_holds_the_rows_and_takes_their_classes(life, url, answers):
-    ids, labels = answers["prediction_ids"], answers["predictions"]
-    for id, label in list(zip(ids, labels, strict=True))[:5]:
-        reply = httpx.post(f"{url}/predictions/{id}/label", json={"label": label}, timeout=60)
-        assert reply.status_code in (200, 201, 204), reply.text
+def test_the_log_holds_the_rows_and_takes_their_classes(life, url, answers, labelled):
+    ids = answers["prediction_ids"]
     page = httpx.get(f"{url}/predictions/history", params={"limit": 500}, timeout=60).json()
     kept = {item["id"]: item for item in page["predictions"]}
     names = life.schema().names
     for id, row in zip(ids, life.rows(), strict=True):
         assert kept[id]["features"] == {name: row.get(name) for name in names}
-    assert sum(item["true_label"] is not None for item in kept.values()) == 5
+    assert sum(item["true_label"] is not None for item in kept.values()) == len(labelled)
 
 
 def test_wrong_rows_are_refused_with_a_sentence_for_each_fault(life, url):
@@ -185,3 +195,74 @@ def test_a_file_is_scored_as_the_service_answers(life, tmp_path):
         lines = list(csv.DictReader(text))
     assert len(lines) == len(X), said
     assert [line["predicted"] for line in lines] == predictor.labels(predictor.probabilities(X))
+
+
+@pytest.fixture(scope="module")
+def page(life: Life, url: str, labelled: list[object], browser, dashboard) -> Iterator[object]:
+    "The dashboard about the table, opened once: the tests below go down the page."
+    assert labelled
+    with dashboard(life.home, life.root, IRIS_URL=url) as address, watching(browser) as open_:
+        yield whole(open_)(address)
+
+
+def move(knob, kind: Kind) -> None:
+    "Choose another value of a feature, as people do."
+    if kind.control == "dropdown":
+        knob.locator("select").select_option(index=len(kind.levels) - 1)
+    elif kind.control == "checkbox":
+        knob.locator("input").first.click()
+    elif kind.control == "date":
+        knob.locator("input").first.fill(str(kind.decode(kind.bounds[0])))
+    else:
+        knob.locator(".noUi-handle").press("Home")
+
+
+@pytest.mark.browser
+def test_the_page_is_filled(life, page):
+    expect(page.locator(".lights a, .light")).to_have_count(4)
+    assert "could not be drawn" not in page.inner_text("body")
+    expect(page.locator(".verdicts > li").first).to_be_visible()
+    assert page.locator(".verdicts > li").count() <= 10  # a wide table has one sentence for what is quiet
+    expect(page.locator("[aria-label='Distances from the training sample']")).to_have_count(1)  # unfolded or not
+    expect(page.locator(".panel:has(#quality) .js-plotly-plot")).to_have_count(3)
+    for feature in life.schema().features:
+        assert feature.label in page.inner_text(".sliders")
+
+
+@pytest.mark.browser
+def test_each_kind_of_control_asks_the_champion(life, page):
+    features, knobs = life.schema().features, page.locator(".sliders > *")
+    expect(knobs).to_have_count(len(features))
+    part = page.locator(".panel:has(#try)")
+    tried = {(f.control, f.missing): i for i, f in enumerate(features)}
+    for i in tried.values():
+        move(knobs.nth(i), features[i])
+        expect(part.locator(".finding")).to_contain_text("with a probability of")
+        expect(part.locator(".note.warn")).to_have_count(0)
+
+
+@pytest.mark.browser
+def test_what_may_be_missing_has_a_box_that_says_so(life, page):
+    features, knobs = life.schema().features, page.locator(".sliders > *")
+    expect(page.locator(".sliders .gap")).to_have_count(sum(f.missing for f in features))
+    for i in {f.control: i for i, f in enumerate(features) if f.missing}.values():
+        box = knobs.nth(i).locator(".gap input")
+        box.check()
+        disabled = knobs.nth(i).locator("[disabled], [aria-disabled=true], .noUi-target[disabled]")
+        expect(disabled.first).to_be_attached()
+        box.uncheck()
+    expect(page.locator(".panel:has(#try) .finding")).to_contain_text("with a probability of")
+
+
+@pytest.mark.browser
+def test_a_prediction_is_explained(life, page):
+    page.locator("a[data-row]").first.click()
+    expect(page.locator("p.flip")).to_be_visible()
+    expect(page.get_by_text("spoke most strongly")).to_be_visible()
+    expect(page.get_by_role("region", name=f"The most similar {life.world.row}s in training")).to_be_visible()
+
+
+@pytest.mark.browser
+def test_on_a_telephone_nothing_is_wider_than_the_window(page):
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.wait_for_function("document.documentElement.scrollWidth <= 390")
