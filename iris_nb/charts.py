@@ -63,7 +63,7 @@ def figure(
     above = 10 if len(lines) < 2 else 24  # plotly lifts a title of several lines
     fig.update_layout(title={"text": "<br>".join(map(plain, lines)), "pad_t": above})
     fig.update_layout(margin={"l": 8, "r": 12, "t": 38 + above + 20 * len(lines), "b": 8})
-    x_lines = map(plain, textwrap.wrap(x, 40))  # a telephone shows no more
+    x_lines = map(plain, textwrap.wrap(x, 30))  # a telephone shows no more
     fig.update_xaxes(title_text="<br>".join(x_lines), tickformatstops=_CLOCK if x.startswith("time") else None)
     return fig.update_yaxes(title_text=plain(y))
 

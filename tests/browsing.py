@@ -29,7 +29,8 @@ def watching(browser) -> Iterator[Callable]:
     pages, requests, errors = [], [], []
 
     def listen(message) -> None:
-        if message.type == "error":
+        gone = "ERR_CONNECTION_REFUSED" in message.text  # a page may outlive its server, at the end of a module
+        if message.type == "error" and not gone:
             errors.append(message.text)
 
     def open_(url: str, width: int = 1280):
