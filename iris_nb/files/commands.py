@@ -9,6 +9,7 @@ __all__ = ['declare']
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,16 @@ def _targets(found: "Survey") -> str:
     return "\n".join([head, *lines, f"Name it: iris-nb declare {found.path} --target COLUMN"])
 
 
+def _doubt_lines(doubts: Sequence[str]) -> list[str]:
+    "Return doubts as lines, those that several columns share as one."
+    names = dict[str, list[str]]()
+    for doubt in doubts:
+        name, _, question = doubt.partition(": ")
+        names.setdefault(question, []).append(name)
+    return [f"  {', '.join(about[:3])}{f' and {len(about) - 3} more' if len(about) > 3 else ''}: {question}"
+            for question, about in names.items()]
+
+
 def _report(declared: "Declared", found: "Survey") -> str:
     "Return what is proposed, as lines."
     schema = declared.schema
@@ -47,10 +58,12 @@ def _report(declared: "Declared", found: "Survey") -> str:
         source = f" From {kind.source!r}." if kind.column else ""
         what = f"{kind.kind.replace('_', ' ')}{', may be missing' if kind.missing else ''}"
         lines.append(f"  {kind.name:<{wide}}  {what}: {kind.expected.removesuffix(', or null')[:60]}. {p.why}{source}")
+    if any(kind.column for kind, _ in kept):
+        lines.append("JSON, log and dashboard use the names on the left; a file keeps its own headers.")
     left = [(p.column, p.why) for p in declared.proposals if not p.kind]
     left += [(name or "(no name)", f"{why[0].upper()}{why[1:]}.") for name, why in found.refused.items()]
     lines += ["", "Left out:", *(f"  {name}: {why}" for name, why in left)] if left else []
-    lines += ["", "Look at:", *(f"  {doubt}" for doubt in declared.doubts)] if declared.doubts else []
+    lines += ["", "Look at:", *_doubt_lines(declared.doubts)] if declared.doubts else []
     return "\n".join(lines)
 
 # %% ../../nbs/api/files/07_commands.ipynb #6e93f4c2
@@ -150,4 +163,5 @@ def declare(
     click.echo(f"\n{output} declares the table.")
     for sentence in left:
         click.echo(sentence)
-    click.echo("Open it: fill in units and descriptions, decide what is listed above. Then: iris-nb train")
+    click.echo("Open it: fill in units and descriptions, decide what is listed above.")
+    click.echo("Then: make up, which trains a model and serves it (.venv/bin/iris-nb train trains alone).")

@@ -25,7 +25,8 @@ from ..schema import Kind, Number, Schema
 from ..values import name_fault
 
 # %% ../../nbs/api/files/06_declaration.ipynb #9e226ea6
-_UNITS = {"mm", "cm", "m", "km", "mg", "g", "kg", "ml", "l", "ms", "s", "min", "h", "eur", "usd"}  # at a name's end
+_UNITS = {unit.lower(): unit for unit in (  # at a name's end
+    "mm", "cm", "m", "km", "mg", "g", "kg", "ml", "l", "ms", "s", "min", "h", "EUR", "USD")}
 _UNIT = re.compile(r"^(?P<name>.*\S)\s*[(\[](?P<unit>[^()\[\]]{1,12})[)\]]$")
 
 
@@ -56,13 +57,14 @@ def _feature_name(
     name, unit = (found["name"], found["unit"]) if found else (column, "")
     plain = _plain(name)[:50] or "column"
     last = plain.rpartition("_")[2] if "_" in plain else ""
-    unit = unit or (last if last in _UNITS else "")
+    unit = unit or _UNITS.get(last, "") or ("%" if column.rstrip().endswith(" %") else "")
     tries = [plain, f"{plain}_value", *(f"{word}_{i}" for i in range(2, len(taken) + 4) for word in (plain, "column"))]
     return next(t for t in tries if t not in taken and _is_possible(t, target, classes)), unit
 
 # %% ../../nbs/api/files/06_declaration.ipynb #a78c0f0a
 _MOST_CLASSES = 100
 _FEWEST = 10  # rows of each class that a training needs
+_RARE = 0.2  # of an equal share of the rows
 
 
 def could_be_target(column: Column) -> bool:
@@ -112,11 +114,16 @@ def _in_order(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def _target_doubts(column: Column, words: dict[str, int]) -> list[str]:
+    "Return what people should know of the classes, a sentence each."
     few = [f"{word} ({n})" for word, n in words.items() if n < _FEWEST]
     found = [f"is {word} a class ({n:,} rows)? It was taken for one."
              for word, n in column.gaps.items() if word in words]
     if few:
         found.append(f"fewer than {_FEWEST} rows are {', '.join(few)}; training needs {_FEWEST} of each class.")
+    rarest = min(words, key=lambda word: words[word])
+    if (share := words[rarest] / sum(words.values())) < _RARE / len(words) and words[rarest] >= _FEWEST:
+        found.append(f"only {share:.1%} of the rows are {rarest}. A model may be right about most rows and find few of "
+                     "these. Where missing one is dear, declare `costs`, which give a decision beside the prediction.")
     if without := sum(n for word, n in column.gaps.items() if word not in words):
         found.append(f"{without:,} rows have no class. Fill them in or take them out before training.")
     return [f"{column.name}: {doubt}" for doubt in found]

@@ -169,6 +169,8 @@ class Proposal:
 
 
 _TRUTH = {"true", "false"}
+_YES_NO = ({"yes", "no"}, {"y", "n"}, {"t", "f"}, {"on", "off"}, {"ja", "nein"}, {"j", "n"}, {"oui", "non"},
+           {"si", "no"}, {"sí", "no"}, {"sì", "no"}, {"sim", "não"}, {"tak", "nie"}, {"ano", "ne"}, {"да", "нет"})
 _ISO_DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _OTHER_DAY = re.compile(r"[0-9]{1,4}[-./][0-9]{1,2}[-./][0-9]{1,4}([T ].*)?")
 _MOST_CATEGORIES = 50
@@ -251,12 +253,15 @@ def _text(column: Column, name: str, about: dict[str, Any]) -> Proposal:
     texts, distinct, present = column.texts(1000), len(column.values), column.present
     share = float(column.counts[~np.isnan(column.numbers)].sum()) / present
     odd = next((text for text, x in zip(texts, column.numbers, strict=False) if math.isnan(x)), "")
-    is_padded = odd.isdigit()
+    is_padded = odd.isdigit()  # all digits, and no number: a zero leads
     if share >= 0.5 and distinct > _MOST_CATEGORIES and not is_padded:
         return Proposal(column.name, None, f"It mixes numbers with texts such as {shown(odd)}: correct or empty those "
                         "cells, and declare again.")
     mixed = f"{name}: numbers and texts such as {shown(odd)} are mixed. Are these categories?"
-    doubts = [mixed] if share >= 0.5 else []
+    doubts = [mixed] if share >= 0.5 and not is_padded else []
+    if {text.lower() for text in texts} in _YES_NO:
+        doubts.append(f"{name}: {' and '.join(sorted(texts))} stay categories, so callers send the words of the file. "
+                      "For a switch that takes JSON's true and false, write true and false into the file.")
     if faulty := [fault for text in texts if (fault := name_fault(text))]:
         return Proposal(column.name, None, f"It holds text that can't be categories: {faulty[0]}.")
     if distinct * 2 > present and distinct > 5:
@@ -267,7 +272,8 @@ def _text(column: Column, name: str, about: dict[str, Any]) -> Proposal:
     if distinct <= _MOST_CATEGORIES:
         values = tuple(sorted(texts))
         kind = Category(name, values, example=texts[0], **about)
-        return Proposal(column.name, kind, f"It holds {distinct} different texts in {present:,} rows.", tuple(doubts))
+        return Proposal(column.name, kind, f"It holds {distinct} different {'codes' if is_padded else 'texts'} in "
+                        f"{present:,} rows.", tuple(doubts))
     frequent = [text for text, n in zip(texts, column.counts, strict=False) if n >= max(5, present / 1000)]
     frequent = [text for text in frequent if text != "other"][:_MOST_CATEGORIES]
     covered = float(column.counts[: len(frequent)].sum()) / present

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['NEAR', 'CANDIDATES', 'LARGER', 'Candidate', 'build', 'NeighboursWithTies', 'ModelError', 'candidate',
-           'candidates_for']
+           'candidates_for', 'reasons']
 
 # %% ../../nbs/api/train/01_candidates.ipynb #28a870b5
 from collections.abc import Callable, Mapping, Sequence
@@ -203,3 +203,20 @@ def candidates_for(
                     parameters=_sized(c, rows, len(schema.classes))) for c in considered if c.name not in why)
     titles = {c.name: c.title for c in considered}
     return tuple(made), {name: f"{titles[name]} is left out: {phrase}." for name, phrase in why.items()}
+
+# %% ../../nbs/api/train/01_candidates.ipynb #0dad85ce
+_OUT = " is left out: "
+
+
+def reasons(
+    excluded: Mapping[str, str],  # by candidate: why it is left out, a sentence
+) -> list[str]:
+    "Return why candidates are left out, the ones with the same reason in one sentence."
+    titles, rest = dict[str, list[str]](), list[str]()
+    for sentence in excluded.values():
+        title, out, why = sentence.partition(_OUT)
+        titles.setdefault(why, []).append(title) if out else rest.append(sentence)
+    alone = [f"{named[0]}{_OUT}{why}" for why, named in titles.items() if len(named) == 1]
+    several = [f"{', '.join(named[:-1])} and {named[-1]} are left out, each because {why}"
+               for why, named in titles.items() if len(named) > 1]
+    return [*alone, *several, *rest]

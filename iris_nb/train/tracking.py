@@ -27,6 +27,7 @@ from onnx import load_model_from_string
 from ..bundle import BundleError, read_bundle
 from ..schema import Schema, encode_columns
 from ..table import SCHEMA
+from .candidates import reasons
 from .mlflow_store import MissingError, TrackingError, check_database, follow_home, translate_error
 from .onnx_export import with_named_classes
 
@@ -192,7 +193,7 @@ def log_candidates(
         log_facts(tracker, child, {"candidate": name})
         finish_run(tracker, child, "FAILED")
     if excluded:
-        log_facts(tracker, parent, tags={"excluded": "\n".join(excluded.values())[:5000]})
+        log_facts(tracker, parent, tags={"excluded": "\n".join(reasons(excluded))[:5000]})
 
 # %% ../../nbs/api/train/08_tracking.ipynb #6298ce87
 @contextmanager

@@ -123,6 +123,8 @@ def test_noise_does_not_give_the_answer_away(propose):
         ("true", "true_value", ""),
         ("2nd floor", "column_2nd_floor", ""),
         ("%", "column", ""),
+        ("Discount %", "discount", "%"),
+        ("Price.EUR", "price_eur", "EUR"),
         ("Größe [cm]", "größe", "cm"),
         ("team!", "team_value", ""),
         ("_x", "x", ""),
@@ -308,3 +310,29 @@ def test_a_lesson_is_a_notebook_with_the_names_of_a_file_without_a_header(reposi
     declared = declare(survey(repository / "x.data", ["length", "team"]), "team")
     cells = lesson(declared, 'Path("x.data")', ["length", "team"])["cells"]
     assert 'names=["length", "team"])' in "".join("".join(cell["source"]) for cell in cells)
+
+
+def test_codes_with_leading_zeros_are_categories_without_a_question(propose):
+    declared = propose(base(postcode=["01067", "10115", "20095", "50667"] * (ROWS // 4)))
+    assert proposal(declared, "postcode").kind.levels == ("01067", "10115", "20095", "50667")
+    assert not [doubt for doubt in declared.doubts if "mixed" in doubt]
+
+
+def test_yes_and_no_in_words_stay_categories_with_the_reason(propose):
+    declared = propose(base(regular=rng.choice(["ja", "nein"], ROWS)))
+    assert proposal(declared, "regular").kind.levels == ("ja", "nein")
+    assert any("write true and false into the file" in doubt for doubt in declared.doubts)
+
+
+def test_a_rare_class_is_worth_a_word(propose):
+    declared = propose(pd.DataFrame({"size": rng.normal(5, 1, 600), "team": ["red"] * 12 + ["blue"] * 588}))
+    assert any("only 2.0% of the rows are red" in doubt for doubt in declared.doubts)
+
+
+def test_a_question_about_several_columns_is_asked_once():
+    asked = [f"size_{i}: in which unit?" for i in range(5)]
+    assert commands._doubt_lines(asked) == ["  size_0, size_1, size_2 and 2 more: in which unit?"]
+
+
+def test_headers_that_names_differ_from_are_explained(repository):
+    assert "a file keeps its own headers" in call("data/rows.csv", "--target", "team", "--dry-run").output
