@@ -135,14 +135,20 @@ def version_names(seen: WindowSample) -> list[str]:
     return [str(name) for name in model_versions(seen.rows)["version"]]
 
 # %% ../../nbs/api/dashboard/03_traffic.ipynb #2c65dc1d
+def _cost(cost: float) -> str:
+    "Return a cost in words."
+    return "less than 0.001" if 0 < cost < 0.001 else f"{cost:.3g}"
+
+
 def _decision_note(p: Sequence[float], schema: Schema) -> list[Piece]:
     "Return the cheapest decision for one row of probabilities and what each would cost on average; [] without costs."
     chosen = decide(schema, np.array([p]))
     if chosen is None:
         return []
     costs = dict(zip(schema.classes, (np.asarray(p) @ np.array(schema.costs)).tolist(), strict=True))
-    others = ", ".join(f"{name} {cost:.3g}" for name, cost in costs.items() if name != chosen[0])
-    return [note(f"Decision: {chosen[0]}, at an expected cost of {costs[chosen[0]]:.3g} ({others}).", kind="decision")]
+    others = ", ".join(f"{name} {_cost(cost)}" for name, cost in costs.items() if name != chosen[0])
+    said = f"Decision: {chosen[0]}, at an expected cost of {_cost(costs[chosen[0]])} (of the others: {others})."
+    return [note(said, kind="decision")]
 
 # %% ../../nbs/api/dashboard/03_traffic.ipynb #49d5a257
 def what_if(predictor: Predictor | None, row: Mapping[str, Value], schema: Schema = SCHEMA) -> list[Piece]:

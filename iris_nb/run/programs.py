@@ -161,7 +161,8 @@ def _run_together(
 def _environment(home: Path, wanted: Iterable[Program]) -> dict[str, str]:
     ports = {p.variable: str(p.port) for p in wanted}
     tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+             "IRIS_LOG_LEVEL": setting("IRIS_LOG_LEVEL", "warning")}  # no line for each request among the others
     return {**os.environ, **quiet, **ports, "PATH": tools, "IRIS_HOME": str(home)}
 
 # %% ../../nbs/api/run/00_programs.ipynb #4883f4df
@@ -175,7 +176,8 @@ def _tracking_server() -> str:
 Examples:
   iris-nb up
   iris-nb up serve dashboard
-  IRIS_PORT=9000 iris-nb up serve""")
+  IRIS_PORT=9000 iris-nb up serve
+  IRIS_LOG_LEVEL=info iris-nb up                  with a line for each request""")
 @click.argument("names", nargs=-1, type=click.Choice([p.name for p in PROGRAMS]))
 def up(names: tuple[str, ...]) -> None:
     "Start the programs NAMES (all where none is named) until Ctrl-C."
