@@ -8,6 +8,8 @@ from pathlib import Path
 
 import nbformat
 
+from tests.tables.worlds import WORLDS, World, add_costs
+
 ROOT = Path(__file__).parents[1]
 
 DECLARATION = """#| export
@@ -102,5 +104,17 @@ def copy_project(root: Path, declaration: str = DECLARATION, rows: str = ROWS) -
     return root
 
 
-if __name__ == "__main__":
-    print(copy_project(Path(sys.argv[1])))
+def copy_declared(root: Path, world: World) -> Path:
+    "Make the copy below `root` about a file, as its owner would: `iris-nb declare`, and costs where there are any."
+    copy_files(root)
+    words = ["declare", str(world.write(root)), "--target", world.target, "--row", world.row, "--force"]
+    subprocess.run(["iris-nb", *words], cwd=root, env=environment(root), check=True, timeout=120)
+    if world.costs:
+        add_costs(root / "nbs/api/01_table.ipynb", world.costs)
+    subprocess.run(["nbdev-export"], cwd=root, env=environment(root), check=True, timeout=60)
+    return root
+
+
+if __name__ == "__main__":  # python -m tests.another_table FOLDER [WORLD], then `make test` there
+    folder, *names = sys.argv[1:]
+    print(copy_declared(Path(folder), WORLDS[names[0]]) if names else copy_project(Path(folder)))

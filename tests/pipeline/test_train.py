@@ -114,7 +114,8 @@ model.predict(rows).to_csv(sys.argv[4], index=False)
 
 def test_the_registered_model_is_asked_with_a_frame_and_answers_with_names(home, first, tmp_path):
     "As somebody does it who has MLflow and not this project."
-    load().to_csv(tmp_path / "rows.csv", index=False)
+    X, _ = arrays(load())
+    pd.DataFrame(X, columns=SCHEMA.names).to_csv(tmp_path / "rows.csv", index=False)
     words = [
         f"sqlite:///{home}/mlflow.db",
         f"models:/{SCHEMA.name}@champion",
@@ -124,7 +125,7 @@ def test_the_registered_model_is_asked_with_a_frame_and_answers_with_names(home,
     subprocess.run([sys.executable, "-c", ASK, *words], cwd=tmp_path, check=True, capture_output=True)
     answers = pd.read_csv(tmp_path / "out.csv")
     assert tuple(answers.columns) == SCHEMA.classes
-    expected = Predictor.load(champion(home / "bundles")).probabilities(arrays(load())[0])
+    expected = Predictor.load(champion(home / "bundles")).probabilities(X)
     assert np.allclose(answers, expected, atol=1e-12)
 
 
@@ -135,13 +136,13 @@ def test_there_is_nothing_to_do_where_there_is_a_champion(home, best):
 
 
 def test_a_faulty_table_is_refused_with_its_rows_and_nothing_is_registered(home, tracker, tmp_path):
-    table = load()
-    table.loc[7, SCHEMA.names[0]] = SCHEMA.features[0].high + 1
+    table, feature = load().astype(object), SCHEMA.features[0]
+    table.iloc[7, table.columns.get_loc(feature.name)] = "oak"
     table.to_csv(tmp_path / "table.csv", index=False)
     before = [run.version for run in runs(tracker)]
     done = call(home, "train", "--quick", "-p", "data", str(tmp_path / "table.csv"))
     assert done.returncode == 1
-    assert f"{SCHEMA.names[0]} is not {SCHEMA.features[0].expected} in line 9." in done.stderr
+    assert f"{feature.name} is not {feature.expected} in line 9" in done.stderr
     assert "Traceback" not in done.stderr
     assert [run.version for run in runs(tracker)] == before
 

@@ -29,12 +29,13 @@ def test_what_would_end_a_training_is_reported_before_anything_is_written(tmp_pa
 
 
 def test_every_fault_of_a_table_is_reported_before_anything_is_written(tmp_path):
-    table = load_rows()
-    table.loc[0, SCHEMA.names[0]] = None
+    table = load_rows().reset_index(drop=True).astype(object)
+    complete = next(f.name for f in SCHEMA.features if not f.missing)
+    table.loc[0, complete] = None
     table.loc[1, SCHEMA.target] = "oak"
     table.to_csv(tmp_path / "table.csv", index=False)
     done = call(tmp_path / "home", "train", "-p", "data", str(tmp_path / "table.csv"))
     assert done.returncode == 1
-    assert f"{SCHEMA.names[0]} has no value in line 2." in done.stderr
+    assert f"{complete} has no value in line 2." in done.stderr
     assert f"{SCHEMA.target} is not one of" in done.stderr
     assert not (tmp_path / "home").exists()
