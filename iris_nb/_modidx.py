@@ -1787,6 +1787,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'iris_nb.train.gate.Verdict.__str__': ('api/train/gate.html#verdict.__str__', 'iris_nb/train/gate.py'),
                                     'iris_nb.train.gate._absolute_checks': ( 'api/train/gate.html#_absolute_checks',
                                                                              'iris_nb/train/gate.py'),
+                                    'iris_nb.train.gate._compare_on_log': ('api/train/gate.html#_compare_on_log', 'iris_nb/train/gate.py'),
                                     'iris_nb.train.gate._compare_with_champion': ( 'api/train/gate.html#_compare_with_champion',
                                                                                    'iris_nb/train/gate.py'),
                                     'iris_nb.train.gate._compare_with_priors': ( 'api/train/gate.html#_compare_with_priors',

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
+from ..compare.sequence import Sequence, Verdict as Seen
 from .evaluate import estimate
 
 # %% ../../nbs/api/train/06_gate.ipynb #1a9a245e
@@ -60,6 +61,7 @@ class Limits:
     calibration_error: float = 0.05
     row_ms: float = 1.0
     confidence: float = 0.99  # of the interval in which the log loss is below that of the class priors
+    seen: tuple[Seen, ...] = ()  # verdicts on logged rows, one of which is required; none where it is empty
 
 # %% ../../nbs/api/train/06_gate.ipynb #4537b3f3
 @dataclass(frozen=True)
@@ -117,11 +119,23 @@ def _compare_with_champion(new: Facts, old: Facts) -> tuple[bool, str]:
     word = "worse beyond noise" if worse else "better beyond noise" if better else "not worse beyond noise"
     return not worse, f"Its log loss is {word} {seen}."
 
+# %% ../../nbs/api/train/06_gate.ipynb #6cf202c9
+def _compare_on_log(seen: Sequence | None, required: tuple[Seen, ...]) -> list[tuple[bool, str]]:
+    "Return whether the verdict on logged rows allows a promotion, as a sentence; nothing where none is there or asked."
+    asked = f"{' or '.join(required)} is required" if required else ""
+    if seen is None:
+        missing = f"It was not compared with the champion on logged rows, and {asked}: `iris-nb replay` compares them."
+        return [(False, missing)] if required else []
+    is_enough = seen.verdict != Seen.worse and (not required or seen.verdict in required)
+    more = "" if is_enough or not required else f" On logged rows, {asked}."
+    return [(is_enough, f"{seen.sentence()}{more}")]
+
 # %% ../../nbs/api/train/06_gate.ipynb #bb3efea6
 def judge(
     new: Facts,
     champion: Facts | None = None,  # None where no model was promoted yet
     limits: Limits = Limits(),
+    seen: Sequence | None = None,  # the comparison with the champion on logged rows, where there is one
 ) -> Verdict:  # never an exception
     "Return whether a model may become the champion."
     try:
@@ -133,6 +147,7 @@ def judge(
             same = new.data_hash == champion.data_hash
             found.append((True, f"The training data is {'the same' if same else 'another'} as for {champion.name}"
                                 f"{'' if same else f': {new.data_hash[:8]}, not {champion.data_hash[:8]}'}."))
+            found += _compare_on_log(seen, limits.seen)
         found += [(True, note) for note in new.notes]
     except Exception as error:  # a gate that fails must not let everything in
         found = [(False, f"The gate could not judge it: {type(error).__name__}: {error}")]

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ..bundle import Bundle, BundleError, champion, point_champion, read_bundle
+from ..compare.sequence import Sequence, Verdict as Seen
 from ..config import atomic_write
 from ..schema import Schema
 from ..table import SCHEMA
@@ -93,11 +94,14 @@ def promote(
     facts: Facts,  # what was measured of it
     challenge: bool = False,  # whether it is named challenger if the gate refuses
     schema: Schema = SCHEMA,
+    seen: Sequence | None = None,  # how it compares with the champion on logged rows, where that is known
+    required: tuple[Seen, ...] = (),  # verdicts on logged rows, one of which is asked for
 ) -> Verdict:
     "Ask the gate, and where it agrees make a version the champion of the service and of the registry."
     with locked(folder.parents[1]):
         reigning, contradictions = reigning_champion(tracker, folder.parent, schema)
-        verdict = judge(_with_priors(facts, read_bundle(folder, schema)), reigning, Limits(skill=schema.goals.skill))
+        limits = Limits(skill=schema.goals.skill, seen=required)
+        verdict = judge(_with_priors(facts, read_bundle(folder, schema)), reigning, limits, seen)
         verdict = dataclasses.replace(verdict, reasons=[*verdict.reasons, *contradictions])
         if verdict.passed:
             point_champion(folder.parent, folder.name)

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from iris_nb.compare.sequence import Sequence, Verdict, paired
 from iris_nb.train.candidates import build, candidate
 from iris_nb.train.evaluate import cross_validate, fold_scores, make_folds, prior_log_losses, rarest_recall
 from iris_nb.train.gate import Facts, Limits, from_json, judge, to_json
@@ -98,3 +99,32 @@ def test_how_much_a_model_has_to_learn_is_declared():
     assert 0.1 < new.skill < 0.2
     assert judge(new, limits=Limits(skill=0.1)).passed
     assert not judge(new, limits=Limits(skill=0.2)).passed
+
+
+def compared(mean: float) -> Sequence:
+    return paired(np.clip(np.random.default_rng(0).normal(mean, 0.1, 20_000), -1, 1), 0.01)
+
+
+@pytest.mark.parametrize(
+    ("mean", "required", "passes"),
+    [
+        (-0.05, (), True),
+        (0.0, (), True),
+        (0.05, (), False),
+        (0.05, (Verdict.worse,), False),
+        (-0.05, (Verdict.better,), True),
+        (0.0, (Verdict.better,), False),
+        (0.0, (Verdict.better, Verdict.equivalent), True),
+    ],
+)
+def test_the_verdict_on_logged_rows_is_one_more_sentence_and_can_be_required(mean, required, passes):
+    verdict = judge(facts(), facts(name="m 0"), Limits(seen=required), compared(mean))
+    assert verdict.passed == passes
+    assert sum("difference of the Brier score" in reason for reason in verdict.reasons) == 1
+
+
+def test_a_required_verdict_that_is_missing_refuses_but_not_the_first_model():
+    refused = judge(facts(), facts(name="m 0"), Limits(seen=(Verdict.better,)))
+    assert not refused.passed
+    assert any("better is required: `iris-nb replay`" in reason for reason in refused.reasons)
+    assert judge(facts(), None, Limits(seen=(Verdict.better,))).passed
