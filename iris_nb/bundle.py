@@ -163,7 +163,8 @@ def _parse(folder: Path, files: dict[str, bytes], schema: Schema) -> Bundle:
         if not _is_folder_name(card.folder):
             raise ValueError(f"{shown(card.folder)} is not a name for a folder")
     if why := differences(schema, card.schema):
-        raise BundleError(f"The bundle {folder.name} was made for another schema: its {'; its '.join(why)}.")
+        raise BundleError(f"The bundle {folder.name} was made for another schema: its {'; its '.join(why)}. "
+                          "Train a model for this declaration: make train.")
     with _naming(f"golden.json {place}"):
         golden = _parse_golden(files["golden.json"], schema)
     with _naming(f"reference.csv {place}"):

@@ -263,9 +263,12 @@ def differences(ours: Schema, theirs: Schema) -> list[str]:
     def meaning(s: Schema) -> list[str]:
         return [_meaning(f) for f in s.features]
 
-    found = []
-    if meaning(ours) != meaning(theirs):
-        found.append(f"features are {', '.join(meaning(theirs))}; expected {', '.join(meaning(ours))}")
+    found, there, here = [], meaning(theirs), meaning(ours)
+    if there != here:
+        other, wanted = [m for m in there if m not in here], [m for m in here if m not in there]
+        alike = f"; the other {len(there) - len(other)} are alike" if len(other) < len(there) else ""
+        said = f"features are {', '.join(other) or 'no others'}; expected {', '.join(wanted) or 'none'}{alike}"
+        found.append(said if other or wanted else "features are in another order")
     if ours.classes != theirs.classes:
         found.append(f"classes are {', '.join(theirs.classes)}; expected {', '.join(ours.classes)}")
     return found

@@ -1,5 +1,6 @@
 """Whatever a declaration says works everywhere, or is refused by the declaration itself."""
 
+import dataclasses
 import keyword
 
 import msgspec
@@ -10,7 +11,8 @@ from hypothesis.strategies import one_of, sampled_from, text
 from sqlalchemy import create_engine, inspect
 
 from iris_nb.audit.log import AuditLog, Entry, ids_of
-from iris_nb.schema import _RESERVED, Number, Schema, from_json, to_json
+from iris_nb.examples import HOUSES
+from iris_nb.schema import _RESERVED, Number, Schema, differences, from_json, to_json
 from serve import schemas
 
 HOSTILE = (
@@ -117,3 +119,16 @@ def test_everything_that_is_wrong_is_said_at_once():
 def test_a_declaration_needs_a_feature():
     with pytest.raises(ValueError, match="it has no features"):
         Schema("people", "person", (), "team", ("red", "blue"))
+
+
+def test_schemas_that_differ_in_one_feature_name_that_one():
+    other = dataclasses.replace(HOUSES.features[0], unit="acres")
+    changed = dataclasses.replace(HOUSES, features=(other, *HOUSES.features[1:]))
+    (said,) = differences(HOUSES, changed)
+    assert said == "features are area (acres); expected area (m²); the other 7 are alike"
+
+
+def test_schemas_with_the_same_features_in_another_order_differ():
+    assert differences(HOUSES, dataclasses.replace(HOUSES, features=HOUSES.features[::-1])) == [
+        "features are in another order"
+    ]

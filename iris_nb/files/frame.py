@@ -50,6 +50,14 @@ def _values(kind: Kind, column: Cells) -> "pd.Series[Any]":
     return pd.Series(np.where(column.is_read, column.values, kind.example), dtype=column.values.dtype)
 
 
+def _without_empty_rows(frame: "pd.DataFrame", target: str) -> "pd.DataFrame":
+    "Return the rows that have any value at all: spreadsheets write rows of nothing but delimiters."
+    is_empty = frame[target].isna()
+    if is_empty.any():
+        is_empty[is_empty] = frame[is_empty].isna().all(axis=1)
+    return frame[~is_empty] if is_empty.any() else frame
+
+
 def read_rows(
     path: Path,  # CSV or Parquet
     schema: Schema,
@@ -70,7 +78,10 @@ def read_rows(
         target = pd.Series(chunk.classes(schema), dtype=object)
         frames.append(pd.DataFrame({**columns, schema.target: target}).set_axis(pd.Index(chunk.places())))
     frame = pd.concat(frames).infer_objects().rename_axis(table.unit)
-    frame.attrs["remarks"] = list(table.remarks)
+    kept = _without_empty_rows(frame, schema.target)
+    lost = len(frame) - len(kept)
+    said = [f"{lost:,} {'row' if lost == 1 else 'rows'} of only empty cells {'was' if lost == 1 else 'were'} left out."]
+    kept.attrs["remarks"] = [*table.remarks, *(said if lost else [])]
     if faults:
-        raise CellsError(path, [f"{table.unit} {place}: {why}" for place, why in sorted(faults)], frame)
-    return frame
+        raise CellsError(path, [f"{table.unit} {place}: {why}" for place, why in sorted(faults)], kept)
+    return kept

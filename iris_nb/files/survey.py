@@ -172,7 +172,11 @@ _TRUTH = {"true", "false"}
 _YES_NO = ({"yes", "no"}, {"y", "n"}, {"t", "f"}, {"on", "off"}, {"ja", "nein"}, {"j", "n"}, {"oui", "non"},
            {"si", "no"}, {"sí", "no"}, {"sì", "no"}, {"sim", "não"}, {"tak", "nie"}, {"ano", "ne"}, {"да", "нет"})
 _ISO_DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_OTHER_DAY = re.compile(r"[0-9]{1,4}[-./][0-9]{1,2}[-./][0-9]{1,4}([T ].*)?")
+_OTHER_DAY = re.compile(r"[0-9]{1,4}[-./][0-9]{1,2}[-./][0-9]{1,4}([T ].*)?"
+                        r"|[0-9]{1,2}\.?[ -][^\W\d]{3,9}\.?[ -][0-9]{2,4}|[^\W\d]{3,9}\.? [0-9]{1,2}, [0-9]{4}")
+_SIGN = r"[€$£¥%]?"
+_OTHER_NUMBER = re.compile(rf"(?=.*[0-9]){_SIGN} ?[-+−]?"
+                           rf"([0-9]*|[0-9]{{1,3}}([., '’\u00a0\u202f][0-9]{{3}})+)([.,][0-9]*)? ?{_SIGN}")
 _MOST_CATEGORIES = 50
 _CODE = re.compile(r"(^|[^a-z])(id|ids|uuid|guid|key|no|nr|number|index|row|rowid)$|^(id|index|row)([^a-z]|$)", re.I)
 
@@ -199,7 +203,17 @@ def propose(column: Column, name: str, unit: str = "") -> Proposal:
         odd = next(text for text, day in zip(column.texts(), days, strict=False) if not day)
         return Proposal(column.name, None, "It seems to hold dates or times in another form, such as "
                         f"{shown(odd)}: write days as 2026-11-25 and declare again.")
+    if odd := _other_number(column):
+        return Proposal(column.name, None, f"It seems to hold numbers in another form, such as {shown(odd)}: write "
+                        "them as 1234.5 and declare again.")
     return _text(column, name, about)
+
+
+def _other_number(column: Column) -> str:
+    "Return a text of a column where all are numbers as people write them, with a comma or %, say; or an empty string."
+    texts = column.texts(1000)
+    odd = [text for text, x in zip(texts, column.numbers, strict=False) if math.isnan(x) and not text.isdigit()]
+    return odd[0] if odd and all(map(_OTHER_NUMBER.fullmatch, texts)) else ""
 
 
 def _day(text: str) -> datetime.date | None:
@@ -237,7 +251,9 @@ def _number(column: Column, name: str, unit: str, about: dict[str, Any]) -> Prop
     example = int(median) if median.is_integer() else float(f"{median:.4g}")
     kind = Number(name, unit, least, most, example=example, whole=whole, **about)
     doubts = []
-    if whole and distinct <= 10:
+    if whole and all(_day(f"{x:08.0f}"[:4] + "-" + f"{x:08.0f}"[4:6] + "-" + f"{x:08.0f}"[6:]) for x in numbers[:1000]):
+        doubts.append(f"{name}: numbers such as {low:.0f}. Days? Write them as 2026-11-25 and declare again.")
+    elif whole and distinct <= 10:
         values = ", ".join(f'"{int(x)}"' for x in sorted(numbers))
         doubts.append(f"{name}: whole numbers with {distinct} values. A count, or a code? "
                       f"For a code: Category(…, ({values}), …).")

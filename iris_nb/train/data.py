@@ -99,12 +99,19 @@ def _in_rows(index: pd.Index, mask: NDArray[np.bool_]) -> str:
     )
 
 # %% ../../nbs/api/train/00_data.ipynb #0d33400a
+def _holds_numbers(column: "pd.Series[Any]") -> bool:
+    "Return whether a column holds numbers and gaps, and nothing else; pandas may know it or not."
+    if column.dtype == object:
+        return all(issubclass(t, int | float | np.number) and t is not bool for t in set(map(type, column.dropna())))
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+
+
 def _encode(
     kind: Kind, column: "pd.Series[Any]"
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]] | None:
     "Return the doubles of a column, which are gaps, and which are accepted; None where it holds no numbers but should."
     if not (kind.is_text or kind.levels):
-        if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+        if not _holds_numbers(column):
             return None
         doubles = column.to_numpy(np.float64, na_value=np.nan) + 0.0  # no negative zero
         gaps, (low, high) = np.isnan(doubles), kind.bounds

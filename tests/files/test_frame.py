@@ -163,6 +163,17 @@ HOSTILE = {
     "zeros": (bytes(100), "can't be read|has the columns"),
     "a page of the web": (b"<!DOCTYPE html>\n<html>\n", "has the columns <!DOCTYPE html>"),
     "JSON": (b'{"a": 1, "b": "p"}\n', "has the columns"),
+    "a quoted decimal comma": (b'a,b,c\n"1,5",p,no\n', 'line 2: a: expected a number from 0 to 10, got "1,5"'),
+    "a percent sign": (b"a,b,c\n5%,p,no\n", 'got "5%"'),
+    "a currency": ("a,b,c\n€5,p,no\n".encode(), 'got "€5"'),
+    "a plus sign": (b"a,b,c\n+5,p,no\n", r'got "\+5"'),
+    "a minus sign of typographers": ("a,b,c\n−1,p,no\n".encode(), 'got "−1"'),
+    "digits of another script": ("a,b,c\n١,p,no\n".encode(), 'got "١"'),
+    "a leading zero": (b"a,b,c\n05,p,no\n", 'got "05"'),
+    "beyond doubles": (b"a,b,c\n1e999,p,no\n", 'got "1e999"'),
+    "a blank that does not break": ("a,b,c\n1\u00a0000,p,no\n".encode(), "got \"1.000\""),
+    "a wanted column twice": (b"a,a,b,c\n1,1,p,no\n", "more than one column 'a'"),
+    "a title above the header": (b"Parts of May\na,b,c\n1,p,no\n", "has the columns Parts of May"),
 }  # fmt: skip
 
 
@@ -190,6 +201,10 @@ FORGIVEN = {
     "columns without names": b"a,b,c,,\n1,p,no,,\n",
     "blanks around": b"a, b, c\n 1 , p , no \n",
     "more columns": b"z,a,b,c\n=1+2,1,p,no\n",
+    "the first line of Excel": b"sep=;\r\na;b;c\r\n1;p;no\r\n",
+    "mixed ends of lines": b"a,b,c\r\n1,p,no\n1,p,no\r\n",
+    "ends of lines of old Macs": b"a,b,c\r1,p,no\r",
+    "a row of only empty cells": b"a,b,c\n,,\n1,p,no\n",
 }
 
 
@@ -197,6 +212,45 @@ FORGIVEN = {
 def test_what_loses_nothing_is_read(tmp_path, case):
     (tmp_path / "table.csv").write_bytes(FORGIVEN[case])
     assert read_rows(tmp_path / "table.csv", PAIR).to_numpy().tolist()[:1] == [[1.0, "p", "no"]]
+
+
+def test_rows_of_only_empty_cells_are_left_out_and_said(tmp_path):
+    (tmp_path / "table.csv").write_text("a,b,c\n1,p,no\n,,\n,q,\n2,q,no\n,,\n")
+    found = read_rows(tmp_path / "table.csv", PAIR)
+    assert found.index.tolist() == [2, 4, 5]  # a row with any value stays
+    assert found.attrs["remarks"] == ["2 rows of only empty cells were left out."]
+
+
+@pytest.mark.parametrize("text", ["a,b,c", "a,b,c\n", "a,b,c\r\n\r\n"])
+def test_a_header_alone_is_a_table_without_rows(tmp_path, text):
+    (tmp_path / "table.csv").write_text(text)
+    assert read_rows(tmp_path / "table.csv", PAIR).empty
+
+
+def test_a_parquet_file_without_row_groups_is_a_table_without_rows(tmp_path):
+    table = pa.table({"a": pa.array([], pa.float64()), "b": pa.array([], pa.string()), "c": pa.array([], pa.string())})
+    parquet.ParquetWriter(tmp_path / "table.parquet", table.schema).close()
+    assert parquet.ParquetFile(tmp_path / "table.parquet").num_row_groups == 0
+    assert read_rows(tmp_path / "table.parquet", PAIR).empty
+
+
+NESTED = {
+    "lists": ("area", pa.array([[1.0], [2.0]]), "area of .* holds list<element: double>, expected numbers"),
+    "structs": ("heating", pa.array([{"a": 1}] * 2), "heating of .* holds struct<a: int64>, expected one of gas"),
+    "maps": ("heating", pa.array([[("a", 1)]] * 2, pa.map_(pa.string(), pa.int64())), "holds map<string, int64"),
+    "bytes": ("heating", pa.array([b"gas", b"oil"]), "heating of .* holds binary, expected one of gas"),
+    "durations": ("area", pa.array([1, 2], pa.duration("s")), "area of .* holds duration"),
+    "infinity": ("area", pa.array([math.inf, 50]), "row 1: area: expected a number from 10 to 1000 m², got inf"),
+    "times of a day": ("built", pa.array([1, 2], pa.timestamp("s")), 'row 1: built: .*got "1970-01-01T00:00:01"'),
+}
+
+
+@pytest.mark.parametrize("case", NESTED)
+def test_a_hostile_column_of_parquet_is_one_sentence(typed, case):
+    name, column, said = NESTED[case]
+    with pytest.raises(TableError, match=said) as raised:
+        read_rows(typed(name, column), HOUSES)
+    assert "\n" not in str(raised.value)
 
 
 def test_a_file_without_a_header_is_read_with_names(tmp_path):

@@ -257,3 +257,20 @@ def test_equal_rows_with_gaps_are_remarked():
     known.loc[[5, 6], "rent"] = np.nan
     known.loc[6] = known.loc[5]
     assert remarks(known, HOUSES) == ["Rows 6 and 7 are the same."]
+
+
+@pytest.mark.parametrize("gap", [None, np.nan])
+def test_numbers_with_gaps_that_pandas_calls_objects_are_numbers(gap):
+    frame = houses(60)
+    objects = frame.assign(rent=frame["rent"].astype(object).where(frame["rent"].notna(), gap))
+    assert objects["rent"].dtype == object
+    assert check(objects, HOUSES) == check(frame, HOUSES)
+    np.testing.assert_array_equal(data.arrays(objects, HOUSES)[0], data.arrays(frame, HOUSES)[0])
+
+
+@pytest.mark.parametrize("other", [True, "12", [1]])
+def test_an_object_among_numbers_that_is_none_is_a_fault(other):
+    frame = houses(60)
+    frame["rent"] = frame["rent"].astype(object)
+    frame.at[3, "rent"] = other
+    assert "The column rent holds object, expected numbers." in check(frame, HOUSES)
