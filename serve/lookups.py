@@ -95,13 +95,13 @@ class FeatureLookup:
         try:
             return await asyncio.wait_for(asyncio.to_thread(self._ask, rows), self._seconds)
         except TimeoutError:
-            self.fault = f"The sources of the features did not answer within {self._seconds:g} s."
+            why = f"The sources of the features did not answer within {self._seconds:g} s."
         except SourceError as error:
-            self.fault = strip_paths(error)
+            why = strip_paths(error)
         except Exception:
             log.exception("features can't be looked up")
-            self.fault = "The sources of the features can't be used; the service's log says why."
-        return SourceDown(self.fault, retry_after=1)
+            why = "The sources of the features can't be used; the service's log says why."
+        return SourceDown(why, retry_after=1)
 
     def _ask(self, rows: list[Row]) -> list[Completed]:
         if (sources := self._sources) is None:

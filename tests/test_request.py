@@ -1,8 +1,10 @@
 "What a caller sends, where features are looked up: a schema made from the first."
 
+import math
 from dataclasses import replace
 
 import msgspec
+import numpy as np
 import pytest
 
 from iris_nb.examples import HOUSES, IRIS
@@ -63,3 +65,11 @@ def test_a_file_may_hold_the_features_themselves():
 def test_a_moment_is_exact_to_the_microsecond(text, time):
     assert parse_moment(text) == time
     assert parse_moment(moment_text(time)) == time
+
+
+def test_no_model_sees_a_key():
+    key = request_schema(LOANS).features[1]
+    assert math.isnan(key.encode("c1"))
+    assert key.decode(1.0) is None
+    assert np.isnan(key.draw(np.random.default_rng(0), 3)).all()
+    assert (key.parse("c1"), key.words("c1"), key.declaration_faults()) == ("c1", "c1", [])

@@ -6,6 +6,7 @@
 __all__ = ['FeastSource']
 
 # %% ../../nbs/api/lookup/02_feast.ipynb #a8be6913
+import re
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -32,6 +33,10 @@ def _found(answer: Any, columns: Sequence[str], count: int) -> list[Found | None
     return found
 
 # %% ../../nbs/api/lookup/02_feast.ipynb #8d4c2d8b
+class _RefusedError(SourceError):
+    "The server answers, and refuses what it was asked."
+
+
 class FeastSource:
     "One feature view of a Feast feature server: a `FeatureSource`; may be used by several threads."
 
@@ -50,6 +55,16 @@ class FeastSource:
         if not keys:
             self._ask("GET", "/health", None)
             return []
+        try:
+            return self._newest(keys)
+        except _RefusedError:
+            whole = [key for key in dict.fromkeys(keys) if re.fullmatch("[0-9]{1,18}", key)]
+            if len(whole) == len(set(keys)):
+                raise
+            known = dict(zip(whole, self._newest(whole or ["0"]), strict=False))
+            return [known.get(key) for key in keys]
+
+    def _newest(self, keys: Sequence[str]) -> list[Found | None]:
         asked = {"features": [f"{self._view}:{name}" for name in self._columns], "entities": {self._key: list(keys)}}
         answer = self._ask("POST", "/get-online-features", asked)
         try:
@@ -80,7 +95,7 @@ class FeastSource:
             self._lock.release()
         if not reply.ok:
             why = reply.json if isinstance(reply.json, str) else reply.reason
-            raise SourceError(f"{self._client.url} answered {reply.status} about {self._view}: {shown(why, 200)}")
+            raise _RefusedError(f"{self._client.url} answered {reply.status} about {self._view}: {shown(why, 200)}")
         return reply.json
 
     def close(self) -> None:

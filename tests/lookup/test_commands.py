@@ -132,3 +132,36 @@ def test_what_can_not_be_written_is_said_and_leaves_no_file(tmp_path, source, fi
     put_file(tmp_path / "t.csv", "s", "id", quiet=True)
     assert why in run("list", source, "-o", tmp_path / file, code=1)
     assert not list(tmp_path.glob("*o.*"))
+
+
+def test_the_key_is_the_one_that_the_table_declares(customers, monkeypatch):
+    from iris_nb.lookup import commands
+
+    monkeypatch.setattr(commands, "SCHEMA", LOANS)
+    assert commands._known_key(LOANS, "customers") == "customer_id"
+    assert "2 rows put into customers" in run("put", customers, "--source", "customers", "--quiet")
+
+
+def test_a_moment_that_is_none_is_a_fault_of_its_line(customers):
+    customers.write_text("customer_id,since,income,rating\n1001,yesterday,1,A\n")
+    with pytest.raises(Exception, match="line 2: since should be a moment such as"):
+        put_file(customers, "customers", "customer_id", "since", schema=LOANS, quiet=True)
+
+
+def test_faults_beyond_the_first_five_are_counted(customers):
+    customers.write_text("customer_id,income,rating\n" + "1001,-1,A\n" * 7)
+    with pytest.raises(Exception, match="and 2 more. Nothing was put"):
+        put_file(customers, "customers", "customer_id", schema=LOANS, quiet=True)
+
+
+def test_a_source_of_many_rows_is_written_in_parts(tmp_path):
+    pd.DataFrame({"id": range(10_001), "x": range(10_001)}).to_parquet(tmp_path / "t.parquet")
+    put_file(tmp_path / "t.parquet", "s", "id", quiet=True)
+    assert "10,001 rows written" in run("list", "s", "-o", tmp_path / "out.parquet")
+    assert sorted(pd.read_parquet(tmp_path / "out.parquet")["x"]) == list(range(10_001))
+
+
+def test_values_called_as_the_file_s_own_columns_can_not_be_written(tmp_path):
+    (tmp_path / "t.csv").write_text("id,known_at\n1,5\n")
+    put_file(tmp_path / "t.csv", "s", "id", quiet=True)
+    assert "values called known_at" in run("list", "s", "-o", tmp_path / "out.csv", code=1)

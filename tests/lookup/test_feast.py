@@ -18,6 +18,7 @@ from iris_nb.lookup.feast import FeastSource
 from iris_nb.lookup.source import Found, SourceError
 from iris_nb.lookup.sources import Sources
 from iris_nb.request import parse_moment
+from iris_nb.schema import Lookup
 from tests.lookup.worlds import DAY, LOANS
 from tests.running import free_port, running
 
@@ -40,7 +41,7 @@ Asked = list[tuple[str, Any]]
 
 
 @contextmanager
-def planned(answer: bytes | Callable[[], bytes], status: int = 200) -> Iterator[tuple[str, Asked]]:
+def planned(answer: bytes | Callable[[Any], bytes], status: int = 200) -> Iterator[tuple[str, Asked]]:
     "A server that gives one answer; yields its address and what it was asked."
     asked = Asked()
 
@@ -53,8 +54,12 @@ def planned(answer: bytes | Callable[[], bytes], status: int = 200) -> Iterator[
         def do_POST(self):
             size = int(self.headers.get("Content-Length") or 0)
             asked.append((self.path, json.loads(self.rfile.read(size)) if size else None))
-            body = answer() if callable(answer) else answer
-            self.send_response(status)
+            said, body = status, b'"refused"'
+            try:
+                body = answer(asked[-1][1]) if callable(answer) else answer
+            except ValueError:
+                said = 500
+            self.send_response(said)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -129,10 +134,22 @@ def test_what_the_server_complains_about_is_repeated(body):
         feast.latest(["c1"], 0)
 
 
+def test_one_key_that_is_no_number_does_not_fail_those_that_are():
+    def of_numbers(asked: Any) -> bytes:
+        keys = [int(key) for key in asked["entities"]["customer_id"]]  # as Feast does for an entity of numbers
+        return answer_about(column(keys), column([float(key) for key in keys]), column(["A"] * len(keys)))
+
+    with planned(of_numbers) as (url, asked), opened(url) as feast:
+        found = feast.latest(["7", "x", "8", "7"], 0)
+        assert [f and f.values["income"] for f in found] == [7, None, 8, 7]
+        assert feast.latest(["x", "y"], 0) == [None, None]
+        assert len(asked) == 4
+
+
 def test_a_server_that_does_not_answer_is_given_up_in_time():
     may = threading.Event()
 
-    def late() -> bytes:
+    def late(asked: Any) -> bytes:
         may.wait(10)
         return GOOD
 
@@ -172,6 +189,12 @@ def test_an_online_store_knows_no_past():
 def test_what_is_no_address_is_said_when_the_sources_are_opened(tmp_path):
     with pytest.raises(ClientError, match="no address"):
         Sources(LOANS, tmp_path / "features.db", "feast:6566")
+
+
+def test_a_feature_view_has_one_key(tmp_path):
+    other = replace(LOANS.features[1], name="rents", lookup=Lookup("customers", key="tenant_id"))
+    with pytest.raises(SourceError, match="one key"):
+        Sources(replace(LOANS, features=(*LOANS.features, other)), tmp_path / "f.db", "http://127.0.0.1:9")
 
 
 def test_a_check_asks_for_the_servers_health(tmp_path):
