@@ -44,6 +44,7 @@ LIGHT = {
     "bundle",
     "audit.log",
     "audit.history",
+    "audit.events",
     "predict.predictor",
     "compare.experiment",
     "lookup.source",

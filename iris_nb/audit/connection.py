@@ -12,6 +12,7 @@ import os
 import sqlite3
 import struct
 import time
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
@@ -364,8 +365,15 @@ def _copy_rows(cursor: Any, statement: str, values: list[Any], columns: int) -> 
 class BulkInserter:
     "Insert many rows into one table as quickly as its database can."
 
-    def __init__(self, table: Table, dialect: Dialect) -> None:
-        self._statements, self._columns = _bulk_statements(str(insert(table).compile(dialect=dialect))), len(table.c)
+    def __init__(
+        self,
+        table: Table,
+        dialect: Dialect,
+        columns: Sequence[str] | None = None,  # those that are given; None for all
+    ) -> None:
+        names = list(columns or table.c.keys())
+        statement = str(insert(table).compile(dialect=dialect, column_keys=names))
+        self._statements, self._columns = _bulk_statements(statement), len(names)
         self._copies = dialect.name == "postgresql"
 
     def insert(

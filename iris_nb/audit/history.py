@@ -15,10 +15,10 @@ from typing import Any, Protocol
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Engine, FromClause, Row, Select
-from sqlalchemy import and_, case, false, func, literal, select, tuple_
+from sqlalchemy import Table, and_, case, false, func, inspect, literal, select, tuple_
 
 from .connection import FileGuard, driver_errors
-from .migrations import AuditError, parse_id, predictions_query, readable_errors, reflect_table
+from .migrations import CONTEXT, AuditError, parse_id, predictions_query, readable_errors, reflect_table
 from ..schema import Schema
 
 # %% ../../nbs/api/audit/03_history.ipynb #9256472a
@@ -31,6 +31,8 @@ class LogDatabase:
         with self.connect() as connection:
             self.rows, self.requests = reflect_table(connection, "rows"), reflect_table(connection, "requests")
             self.labels, self.chain = reflect_table(connection, "labels"), reflect_table(connection, "chain")
+            has_events = inspect(connection).has_table("events")  # not in a log of before, opened for reading
+            self.events: Table | None = reflect_table(connection, "events") if has_events else None
         self.predictions = predictions_query(self.rows, self.requests, engine.dialect.name).subquery("predictions")
         valid = and_(self.labels.c.seq == self.predictions.c.seq, self.labels.c.superseded == false())
         self.labelled = self.predictions.outerjoin(self.labels, valid)  # each prediction beside its valid label, if any
@@ -94,8 +96,8 @@ def window_conditions(window: Window, predictions: FromClause) -> list[ColumnEle
 
 # %% ../../nbs/api/audit/03_history.ipynb #1973dd9f
 def _as_dict(row: Row[Any]) -> dict[str, Any]:
-    "Return a row with its probabilities decoded and its digest in hexadecimal."
-    found = dict(row._mapping)
+    "Return a row with its probabilities decoded, its digest in hexadecimal and only that context which it has."
+    found = {name: value for name, value in row._mapping.items() if value is not None or name not in CONTEXT}
     found["probabilities"] = msgspec.json.decode(found["probabilities"])
     if "digest" in found:
         found["digest"] = (found["digest"] or b"").hex()

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from threading import Lock
 from typing import Any, Self
@@ -21,8 +22,9 @@ from sqlalchemy.exc import ArgumentError
 from .chain import Position, chain_digest, pack, row_checksums
 from .connection import BulkInserter, FileGuard, Sync, WriterConnection, begin_exclusive, check_wal
 from .connection import driver_errors, open_engine, parse_url
+from .events import Events
 from .history import History, LogDatabase, Page, Window, find_row
-from .migrations import MIGRATIONS, STEPS_TO_READ, AuditConflict, AuditError, AuditMissing
+from .migrations import CONTEXT, MIGRATIONS, STEPS_TO_READ, AuditConflict, AuditError, AuditMissing
 from .migrations import AuditReplaced, ids_of
 from .migrations import applied_migrations, check_log, migrate, readable_errors, stored_schema
 from ..config import ADDRESS
@@ -33,7 +35,7 @@ _all_ = ["AuditConflict", "AuditError", "AuditMissing", "AuditReplaced", "ids_of
 
 # %% ../../nbs/api/audit/04_log.ipynb #dbbb8237
 class Entry(msgspec.Struct, frozen=True, gc=False):
-    "Hold one request as the log keeps it; the last five have an item for each row, in the same order."
+    "Hold one request as the log keeps it; those of the rows have an item for each, in the same order."
 
     id: str  # of the first row: a UUID of version 7 whose last five digits are zero
     request_id: str  # as the caller knows it
@@ -47,6 +49,11 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     confidences: Sequence[float]  # their probabilities
     probabilities: Sequence[Sequence[float]]  # of all classes, in the order of the schema
     decisions: Sequence[str] | None = None  # the cheapest classes; None where the schema declares no costs
+    experiment: str | None = None  # the name of the experiment that it was part of
+    arm: str | None = None  # "champion" or "challenger"
+    unit: str | None = None  # a salted hash of what the arm was drawn by
+    trace: str | None = None  # identifier of the caller's trace
+    model_digest: str | None = None  # of the bundle that answered
 
 # %% ../../nbs/api/audit/04_log.ipynb #ae1711a7
 _encode = msgspec.json.Encoder().encode
@@ -55,6 +62,10 @@ _encode = msgspec.json.Encoder().encode
 def _request_values(e: Entry, first: int) -> tuple[Any, ...]:
     "Return the values of a request, in the order of its table's columns."
     return first, e.id, e.request_id, e.model_name, e.model_version, e.duration_ms + 0.0, e.caller
+
+
+_context = attrgetter(*CONTEXT)  # what a request was part of
+_NO_CONTEXT = (None,) * len(CONTEXT)
 
 
 def _logged_features(rows: Sequence[Sequence[Value]], schema: Schema) -> Sequence[Sequence[Any]]:
@@ -80,19 +91,24 @@ def _chained_values(
     entries: Sequence[Entry],
     head: Position,  # of the newest row in the log
     schema: Schema,
-) -> tuple[list[Any], list[Any], Position]:
-    "Return all values for `requests` and for `rows`, each in one flat list, chained after `head`; and the new head."
+) -> tuple[list[Any], list[Any], Position, bool]:
+    """Return all values for `requests` and for `rows`, each in one flat list, chained after `head`; and the new head.
+
+    The last item tells whether any request has a context; where none has, its columns are left out.
+    """
     requests: list[Any] = []
     rows: list[Any] = []
-    seq, digest = head.seq, head.digest
-    for e in entries:
+    seq, digest, contexts = head.seq, head.digest, [_context(e) for e in entries]
+    placed = any(context != _NO_CONTEXT for context in contexts)
+    for e, context in zip(entries, contexts, strict=True):
         first, found = seq + 1, _row_values(e, seq + 1, schema)
         packed = [pack(row) for row in found]
-        request = (*_request_values(e, first), row_checksums(packed))
-        digest, seq = chain_digest(digest, request, packed), seq + len(found)
-        requests += (*request, digest)
+        request, checks = _request_values(e, first), row_checksums(packed)
+        linked = (*request, *context, checks) if placed and context != _NO_CONTEXT else (*request, checks)
+        digest, seq = chain_digest(digest, linked, packed), seq + len(found)
+        requests += (*request, checks, digest, *context) if placed else (*request, checks, digest)
         rows += chain.from_iterable([(*row, None) for row in found] if e.decisions is None else found)
-    return requests, rows, Position(seq, digest)
+    return requests, rows, Position(seq, digest), placed
 
 # %% ../../nbs/api/audit/04_log.ipynb #58be88b4
 class Writer:
@@ -107,6 +123,8 @@ class Writer:
         self._connection = WriterConnection(database.engine, timeout, database.guard)
         dialect = database.engine.dialect
         self._requests, self._rows = BulkInserter(database.requests, dialect), BulkInserter(database.rows, dialect)
+        bare = [c.name for c in database.requests.c if c.name not in CONTEXT]
+        self._bare_requests = BulkInserter(database.requests, dialect, bare)
         mark = "?" if dialect.name == "sqlite" else "%s"
         self._move_head = f"UPDATE chain SET seq = {mark}, digest = {mark}"
 
@@ -128,8 +146,8 @@ class Writer:
                 f"The audit log {self._database.where} can't be continued: its table `chain` has {len(found)} rows "
                 "instead of one. Restore a backup."
             )
-        requests, rows, head = _chained_values(entries, Position(*found[0]), self._database.schema)
-        self._requests.insert(cursor, requests)
+        requests, rows, head, placed = _chained_values(entries, Position(*found[0]), self._database.schema)
+        (self._requests if placed else self._bare_requests).insert(cursor, requests)
         self._rows.insert(cursor, rows)
         cursor.execute(self._move_head, (head.seq, head.digest))
         self._connection.commit()
@@ -231,6 +249,7 @@ class AuditLog:
     def __init__(self, database: LogDatabase, timeout: float = 5.0) -> None:
         self.database = database
         self.reader, self.writer = History(database), Writer(database, timeout)
+        self.events = Events(database)
         self.append, self.label = self.writer.append, self.writer.label
         self.get, self.count, self.page = self.reader.get, self.reader.count, self.reader.page
         self.over_time = self.reader.over_time

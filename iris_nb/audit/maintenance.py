@@ -24,7 +24,7 @@ from .chain import ChainedRequest, Position, follow_chain, parse_position
 from .connection import begin_exclusive
 from .history import LogDatabase, Window, spreadsheet_text, window_conditions
 from .log import AuditLog
-from .migrations import AuditError, predictions_sql, readable_errors
+from .migrations import CONTEXT, AuditError, predictions_sql, readable_errors, reflect_table
 from ..config import atomic_write
 from ..schema import Schema
 
@@ -48,11 +48,16 @@ def _read_chain(database: LogDatabase, after: int, last: int) -> Iterator[Chaine
     "Yield the requests between two numbers as the chain knows them."
     rows, requests, width = database.rows, database.requests, len(database.rows.c)
     decides = "decision" in rows.c  # not in a log of before, opened for reading
-    query = select(rows, requests).outerjoin_from(rows, requests, requests.c.first == rows.c.seq)
+    context = [name for name in CONTEXT if name in requests.c]
+    *own, checks, digest = [c for c in requests.c if c.name not in CONTEXT]
+    shared = (*own, *(requests.c[name] for name in context), checks, digest)
+    query = select(rows, *shared).outerjoin_from(rows, requests, requests.c.first == rows.c.seq)
     found = (tuple(row) for chunk in _read_chunks(database, query, rows.c.seq, after, last) for row in chunk)
     for _, group in groupby(found, key=lambda row: row[1]):
         members = list(group)
         *request, digest = members[0][width:]
+        if context and not any(request[len(own) : -1]):  # a request without any is chained as it was before
+            del request[len(own) : -1]
         asked = [row[: width - (decides and row[width - 1] is None)] for row in members]  # no decision is left out
         yield ChainedRequest(asked, tuple(request) if digest else None, digest)
 
@@ -81,7 +86,13 @@ def _rows_outside_chain(database: LogDatabase) -> str | None:
     return None
 
 # %% ../../nbs/api/audit/06_maintenance.ipynb #6259b976
-_TABLES = ("about", "chain", "labels", "migrations", "requests", "rows")
+_TABLES = ("about", "chain", "events", "labels", "migrations", "requests", "rows")
+
+
+def _expected_tables(connection: Connection) -> list[str]:
+    "Return the names of the tables that a log has; one of before, opened for reading, has no events."
+    has_events = "event" in reflect_table(connection, "chain").c
+    return [name for name in _TABLES if name != "events" or has_events]
 
 
 def _sqlite_objects(connection: Connection) -> Iterator[str]:
@@ -90,7 +101,8 @@ def _sqlite_objects(connection: Connection) -> Iterator[str]:
     for row in made.values():
         if row.type == "trigger":
             yield f"a trigger, {row.name!r}, was added to {row.tbl_name!r}; remove it"
-    yield from (f"{name!r} is no table any more" for name in _TABLES if name not in made or made[name].type != "table")
+    tables = _expected_tables(connection)
+    yield from (f"{name!r} is no table any more" for name in tables if name not in made or made[name].type != "table")
     view = made.get("predictions")
     wanted = f"CREATE VIEW predictions AS {predictions_sql(connection)}"
     if view is None or " ".join((view.sql or "").split()) != " ".join(wanted.split()):
@@ -99,7 +111,8 @@ def _sqlite_objects(connection: Connection) -> Iterator[str]:
 
 def _postgresql_objects(connection: Connection) -> Iterator[str]:
     "Yield a sentence on each object of a PostgreSQL database that the migrations do not make so."
-    names = {"names": [*_TABLES, "predictions"]}
+    tables = _expected_tables(connection)
+    names = {"names": [*tables, "predictions"]}
     ours = "FROM pg_class c WHERE c.relname = ANY(:names) AND pg_table_is_visible(c.oid)"
     found = connection.execute(text(f"SELECT c.relname, c.relkind::text {ours}"), names)
     kinds = {row.relname: row.relkind for row in found}
@@ -109,7 +122,7 @@ def _postgresql_objects(connection: Connection) -> Iterator[str]:
     rules = f"SELECT r.rulename, c.relname {ours.replace('WHERE', 'JOIN pg_rewrite r ON r.ev_class = c.oid WHERE')}"
     for name, table in connection.execute(text(f"{rules} AND r.rulename <> '_RETURN'"), names):
         yield f"a rule, {name!r}, was added to {table!r}; remove it"
-    yield from (f"{name!r} is no table any more" for name in _TABLES if kinds.get(name) != "r")
+    yield from (f"{name!r} is no table any more" for name in tables if kinds.get(name) != "r")
     connection.exec_driver_sql(f"CREATE TEMPORARY VIEW expected_predictions AS {predictions_sql(connection)}")
     definition = text("SELECT pg_get_viewdef(to_regclass(:name))")
     made, wanted = (connection.scalar(definition, {"name": n}) for n in ("predictions", "expected_predictions"))
@@ -229,7 +242,7 @@ def _arrow_schema(names: list[str], schema: Schema) -> Any:
     import pyarrow as pa
 
     texts = ("id", "request_id", "label", "model_name", "model_version", "caller", "digest", "true_label", "decision")
-    types = dict.fromkeys(texts, pa.string()) | {"time": pa.timestamp("us", tz="UTC"), "seq": pa.int64()}
+    types = dict.fromkeys((*texts, *CONTEXT), pa.string()) | {"time": pa.timestamp("us", tz="UTC"), "seq": pa.int64()}
     types |= {f.name: pa.infer_type([f.to_log(f.example) if f.is_text else f.decode(0.0)]) for f in schema.features}
     types["probabilities"] = pa.list_(pa.float64())
     return pa.schema([(name, types.get(name, pa.float64())) for name in names])
@@ -254,6 +267,15 @@ def _write_parquet(
 _WRITERS: dict[str, Callable[..., int]] = {".csv": _write_csv, ".parquet": _write_parquet}
 
 
+def _unused_context(database: LogDatabase) -> set[str]:
+    "Return those columns of the context that no request of the log has a value in."
+    present = [c for c in database.requests.c if c.name in CONTEXT]
+    if not present:
+        return set()
+    largest = database.fetch(select(*(func.max(c).label(c.name) for c in present)))[0]
+    return {c.name for c in present if largest._mapping[c.name] is None}
+
+
 def export(
     log: AuditLog,
     to: str | Path,  # a file that ends in .csv or .parquet
@@ -265,13 +287,14 @@ def export(
     if target.suffix not in _WRITERS:
         raise AuditError(f"The export can be {' or '.join(_WRITERS)}, and {target.name} is neither.")
     _check_target(log, target, overwrite)
-    ends, p = database.ends(), database.predictions
-    query = select(p, database.labels.c.true_label).select_from(database.labelled)
+    ends, p, unused = database.ends(), database.predictions, _unused_context(database)
+    columns = [c for c in p.c if c.name not in unused]
+    query = select(*columns, database.labels.c.true_label).select_from(database.labelled)
     query = query.where(*window_conditions(window or Window(), p))
     chunks = _read_chunks(database, query, p.c.seq, ends.anchor_seq, ends.seq)
     rows = ([_export_row(row, database.schema) for row in chunk] for chunk in chunks)
     with readable_errors(f"copy {target}", OSError), atomic_write(target) as part:
-        return _WRITERS[target.suffix](part, rows, [*p.c.keys(), "true_label"], database.schema)
+        return _WRITERS[target.suffix](part, rows, [*(c.name for c in columns), "true_label"], database.schema)
 
 # %% ../../nbs/api/audit/06_maintenance.ipynb #2505ab6b
 def _last_to_prune(

@@ -19,6 +19,7 @@ from sqlalchemy import select
 
 from .history import LogDatabase
 from .log import AuditLog
+from .migrations import CONTEXT
 from ..schema import Kind, Schema
 
 # %% ../../nbs/api/audit/05_sample.ipynb #c4dcfba8
@@ -69,7 +70,7 @@ def _sample_rows(
     "Return at most `most` rows, evenly spread over a window, oldest first."
     p, rows = database.predictions, list[Any]()
     numbers = np.unique(np.linspace(first, end - 1, min(most, end - first)).astype(int)).tolist() if end > first else []
-    wanted = [c for c in p.c if c.name not in ("digest", "caller")]
+    wanted = [c for c in p.c if c.name not in ("digest", "caller", *CONTEXT)]
     query = select(*wanted, database.labels.c.true_label).select_from(database.labelled).order_by(p.c.seq)
     with database.connect() as connection:
         for i in range(0, len(numbers), 500):

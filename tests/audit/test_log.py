@@ -451,3 +451,20 @@ def test_an_address_that_can_not_be_read_is_not_repeated(address):
         AuditLog.open(address)
     assert "hush" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+CONTEXT = {"experiment": "spring", "arm": "champion", "unit": "a1", "trace": "t1", "model_digest": "m1"}
+
+
+def test_what_a_request_was_part_of_is_kept_and_shown_only_where_it_is_set(log):
+    log.append([entry(0), entry(1, **CONTEXT)])
+    plain, placed = log.get("id-000000-00000"), log.get("id-000001-00000")
+    assert not set(plain) & set(CONTEXT)
+    assert {name: placed[name] for name in CONTEXT} == CONTEXT
+    assert [set(row) & set(CONTEXT) for row in log.latest(2)] == [set(CONTEXT), set()]
+
+
+def test_a_request_without_context_has_the_digest_that_it_always_had(log):
+    log.append([entry(0)])
+    alone = log.get("id-000000-00000")["digest"]
+    assert alone == "3e02bc599e1d564ee0ed9613b971803687faf55a412eda52cdc1f263721dd27e"

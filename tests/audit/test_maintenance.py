@@ -17,6 +17,7 @@ from iris_nb.audit.connection import begin_exclusive
 from iris_nb.audit.history import Window
 from iris_nb.audit.log import AuditError, AuditLog
 from iris_nb.audit.maintenance import _prune_chunk, backup, export, prune, verify
+from iris_nb.audit.migrations import CONTEXT
 from iris_nb.examples import HOUSES
 from tests.audit.logs import NOON, SCHEMA, SECOND, entries, entry, open_log, shape, tamper
 
@@ -69,7 +70,8 @@ def test_a_digest_that_was_mended_is_found_at_the_next_request(log):
     before, request = log.database.fetch(
         select(log.database.requests).where(log.database.requests.c.first.in_([12, 13]))
     )
-    forged = (*tuple(request)[:-2], row_checksums([row]))
+    shared = tuple(request)[: -2 - len(CONTEXT)]  # without checks, digest and what it was part of
+    forged = (*shared, row_checksums([row]))
     digest = chain_digest(before.digest, forged, [row])
     change = "UPDATE requests SET checks = :checks, digest = :digest WHERE first = 13"
     tamper(log, change, checks=forged[-1], digest=digest)
@@ -507,3 +509,23 @@ def test_an_export_holds_values_as_they_were_asked(tmp_path, suffix):
     values = [None if value != value else value for value in found[list(HOUSES.names)].astype(object).iloc[0].tolist()]
     assert values == list(row)
     assert found["decision"].tolist() == ["quickly"]
+
+
+PLACED = {"experiment": "spring", "arm": "challenger", "unit": "a1", "trace": "t1", "model_digest": "m1"}
+
+
+@pytest.mark.parametrize("column", list(PLACED))
+def test_what_a_request_was_part_of_can_not_be_changed_unseen(log, column):
+    log.append([entry(0), entry(1, **PLACED), entry(2, trace="t2")])
+    assert verify(log).sound
+    tamper(log, f"UPDATE requests SET {column} = 'other' WHERE first = 2")
+    assert "row 2 was changed" in verify(log).sentence
+
+
+def test_an_export_has_a_column_of_the_context_only_where_it_is_set(log, tmp_path):
+    log.append([entry(0), entry(1, trace="t1")])
+    export(log, tmp_path / "out.csv")
+    with (tmp_path / "out.csv").open(newline="") as lines:
+        found = list(csv.DictReader(lines))
+    assert [row["trace"] for row in found] == ["", "t1"]
+    assert not set(found[0]) & {"experiment", "arm", "unit", "model_digest"}
