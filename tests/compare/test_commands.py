@@ -1,4 +1,4 @@
-"`iris-nb replay`, as a person types it, about the declared table."
+"`iris-nb replay` and `iris-nb experiment`, as a person types them, about the declared table."
 
 import time
 from pathlib import Path
@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from iris_nb.audit.log import AuditLog, Entry
 from iris_nb.cli import cli
+from iris_nb.compare.experiment import read_experiment
 from iris_nb.examples import PEOPLE, people
 from iris_nb.predict.predictor import Predictor, load_champion
 from iris_nb.schema import encode_columns
@@ -94,3 +95,63 @@ def test_without_a_log_a_replay_says_so(champion_home):
     done = run("replay", "2", "--quiet")
     assert done.exit_code == 1
     assert "There is no audit log" in done.output
+
+
+START = "experiment", "start", "spring", "--challenger", "2", "--key", "header:X-User"
+
+
+def test_an_experiment_is_started_changed_and_ended(champion_home):
+    done = run(*START, "--share", "0.05", "--margin", "0.02")
+    assert done.exit_code == 0, done.output
+    begun = read_experiment(champion_home / "bundles")
+    assert (begun.name, begun.challenger.version, begun.share, begun.margin) == ("spring", "2", 0.05, 0.02)
+    assert "0.2 of the keys" in run("experiment", "share", "0.2").output
+    assert "the champion answers everything. A sale." in run("experiment", "pause", "--reason", "A sale.").output
+    assert "is running" in run("experiment", "resume").output
+    assert run("experiment", "stop").exit_code == 0
+    ended = read_experiment(champion_home / "bundles")
+    assert (ended.state, ended.share, ended.salt, ended.reason) == ("stopped", 0.2, begun.salt, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--challenger", "1"), "is the champion itself"),
+        (("--challenger", "9"), "There is no folder 9"),
+        (("--key", "cookie"), "header:NAME"),
+        (("--key", "body:no such field"), f"There are {SCHEMA.names[0]}"),
+        (("--share", "0.9"), "at most 0.5"),
+        (("--margin", "2"), "margin"),
+    ],
+)
+def test_what_cannot_be_tried_is_a_sentence_and_nothing_begins(champion_home, words, said):
+    done = run(*START, *words)
+    assert done.exit_code == 1
+    assert said in done.output
+    assert read_experiment(champion_home / "bundles") is None
+
+
+def test_a_second_experiment_waits_for_the_end_of_the_first(champion_home):
+    assert run(*START).exit_code == 0
+    assert "there is one at a time" in run(*START).output
+    assert run("experiment", "stop").exit_code == 0
+    assert run(*START).exit_code == 0
+
+
+def test_a_bundle_from_elsewhere_has_to_be_where_the_service_finds_it(champion_home, tmp_path, make_bundle):
+    elsewhere = make_bundle(tmp_path / "elsewhere", version="3", strength=0.1)
+    done = run("experiment", "start", "spring", "--challenger", str(elsewhere), "--key", "caller")
+    assert "copy" in done.output
+    assert done.exit_code == 1
+
+
+def test_an_experiment_needs_a_champion(champion_home):
+    (champion_home / "bundles" / "champion.json").unlink()
+    assert "There is no champion yet" in run(*START).output
+
+
+@pytest.mark.parametrize("words", [("share", "0.2"), ("pause",), ("resume",), ("stop",)])
+def test_without_an_experiment_there_is_nothing_to_change(champion_home, words):
+    done = run("experiment", *words)
+    assert done.exit_code == 1
+    assert "No experiment is going on." in done.output
