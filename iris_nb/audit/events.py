@@ -46,6 +46,7 @@ KINDS = {
     "shadow.start": "A challenger began to answer unseen beside the champion.",
     "shadow.stop": "It no longer does.",
     "experiment.start": "A share of the requests began to be answered by a challenger.",
+    "experiment.share": "Another share of the requests is answered by the challenger.",
     "experiment.pause": "All requests go to the champion for now.",
     "experiment.resume": "The share is answered by the challenger again.",
     "experiment.stop": "The experiment ended; the detail has its outcome.",

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['window_since', 'replay_command', 'experiment']
 
-# %% ../../nbs/api/compare/09_commands.ipynb #95b40837
+# %% ../../nbs/api/compare/09_commands.ipynb #3dae44a3
 import math
 import time
 from pathlib import Path
@@ -14,12 +14,13 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from ..audit.log import AuditLog
+from ..audit.log import AuditError, AuditLog
 from ..bundle import BundleError, champion
 from .experiment import Challenger, Experiment, ExperimentError
 from .experiment import change_experiment, parse_key, read_experiment, start_experiment
 from .replay import replay, replay_lines, rows_to_replay
-from ..config import home_folder, log_url
+from .trial import read_trial, trial_lines
+from ..config import IrisError, home_folder, log_url
 from ..origin import parse_age
 from ..predict.commands import find_bundle
 from ..predict.predictor import Predictor
@@ -70,7 +71,7 @@ def replay_command(bundle: str, window: str, against: str, margin: float, quiet:
             seen = replay(log.database, challenger, rows, margin, before, progress=bar.update)
     click.echo("\n".join(replay_lines(seen)))
 
-# %% ../../nbs/api/compare/09_commands.ipynb #f3b75ad2
+# %% ../../nbs/api/compare/09_commands.ipynb #5ba79527
 @click.group()
 def experiment() -> None:
     "Start, change, read or stop an A/B test: a share of the keys is answered by a challenger."
@@ -103,11 +104,43 @@ def _said(e: Experiment) -> str:
     return f"{e.name} is {e.state}: the champion answers everything.{f' {e.reason}' if e.reason else ''}"
 
 
-def _changed(**changes: Any) -> None:
-    "Change the experiment that is going on, and say what holds now."
-    click.echo(_said(change_experiment(_bundles(), **changes)))
+def _record(kind: str, e: Experiment, **detail: object) -> None:
+    "Say what holds now, and write it to the audit log; say where that was not possible."
+    click.echo(_said(e))
+    try:
+        with AuditLog.open(log_url(), SCHEMA, timeout=2) as log:
+            log.events.append(kind, e.name, None, challenger=e.challenger.folder, share=e.share, **detail)
+    except AuditError as error:
+        click.echo(f"That step is not in the audit log: {error}", err=True)
 
-# %% ../../nbs/api/compare/09_commands.ipynb #400a9365
+
+def _changed(kind: str, **changes: Any) -> None:
+    "Change the experiment that is going on, and write the step down."
+    e = change_experiment(_bundles(), **changes)
+    _record(kind, e, **({"reason": e.reason} if e.reason else {}))
+
+# %% ../../nbs/api/compare/09_commands.ipynb #ba002420
+def _report_of(e: Experiment) -> list[str]:
+    "Return the report of an experiment, as lines; raise `AuditError` or `TrialError`."
+    root = _bundles()
+    try:
+        reigning = champion(root)
+    except BundleError:
+        reigning = None
+    folders = {"champion": reigning, "challenger": root / e.challenger.folder}
+    models = {arm: _load_if_there(folder) for arm, folder in folders.items() if folder}
+    with AuditLog.open(log_url(), SCHEMA, read_only=True) as log:
+        return trial_lines(read_trial(log.database, e, {arm: m.bundle.scores for arm, m in models.items() if m}))
+
+
+@experiment.command("report", epilog="Example: iris-nb experiment report")
+def _report() -> None:
+    "Show both arms, the split, the guardrails and the verdict: valid whenever it is looked at."
+    if (e := read_experiment(_bundles())) is None:
+        raise ExperimentError("There was no experiment yet. `iris-nb experiment start` begins one.")
+    click.echo("\n".join(_report_of(e)))
+
+# %% ../../nbs/api/compare/09_commands.ipynb #59278e1a
 @experiment.command("start", epilog="""\b
 Examples:
   iris-nb experiment start spring --challenger 7 --key header:X-User
@@ -123,31 +156,37 @@ A key is always answered by the same model. Rows without one go to the champion 
 def _start(name: str, challenger: str, share: float, key: str, margin: float) -> None:
     "Start the experiment NAME. There is one at a time."
     trial = _trial_of(challenger, key)
-    click.echo(_said(start_experiment(_bundles(), name, trial, share=share, key=key, margin=margin)))
+    begun = start_experiment(_bundles(), name, trial, share=share, key=key, margin=margin)
+    _record("experiment.start", begun, key=key, margin=margin)
 
 
 @experiment.command("share", epilog="Example: iris-nb experiment share 0.5")
 @click.argument("share", type=float)
 def _share(share: float) -> None:
     "Change the SHARE of the keys. Nobody who met the challenger is sent back when it grows; counting begins anew."
-    _changed(share=share)
+    _changed("experiment.share", share=share)
 
 
 @experiment.command("pause", epilog='Example: iris-nb experiment pause --reason "a sale"')
 @click.option("--reason", default="", help="Why, for those who read it later.")
 def _pause(reason: str) -> None:
     "Let the champion answer everything for now."
-    _changed(state="paused", reason=reason)
+    _changed("experiment.pause", state="paused", reason=reason)
 
 
 @experiment.command("resume", epilog="Example: iris-nb experiment resume")
 def _resume() -> None:
     "Go on after a pause, with the same keys in the same arms."
-    _changed(state="running", reason="")
+    _changed("experiment.resume", state="running", reason="")
 
 
 @experiment.command("stop", epilog='Example: iris-nb experiment stop --reason "promoted"')
 @click.option("--reason", default="", help="Why, for those who read it later.")
 def _stop(reason: str) -> None:
     "End the experiment for good. Its rows stay in the log, and its report can still be read."
-    _changed(state="stopped", reason=reason)
+    e = change_experiment(_bundles(), state="stopped", reason=reason)
+    try:
+        outcome = _report_of(e)[-1]
+    except IrisError as error:
+        outcome = str(error)
+    _record("experiment.stop", e, reason=reason, outcome=outcome)

@@ -155,3 +155,54 @@ def test_without_an_experiment_there_is_nothing_to_change(champion_home, words):
     done = run("experiment", *words)
     assert done.exit_code == 1
     assert "No experiment is going on." in done.output
+
+
+def test_every_step_is_an_event_and_the_end_has_the_outcome(champion_home):
+    for words in (START, ("experiment", "share", "0.2"), ("experiment", "pause"), ("experiment", "resume")):
+        assert run(*words).exit_code == 0
+    assert run("experiment", "stop", "--reason", "It is over.").exit_code == 0
+    with AuditLog.open(champion_home / "audit.db", read_only=True) as log:
+        events = log.events.list()[::-1]
+    steps = ["start", "share", "pause", "resume", "stop"]
+    assert [(e.kind, e.subject) for e in events] == [(f"experiment.{step}", "spring") for step in steps]
+    assert events[-1].detail["reason"] == "It is over."
+    assert events[-1].detail["outcome"] == "No row of it is in the log yet."
+
+
+def test_a_log_that_cannot_take_a_step_does_not_stop_it(champion_home):
+    (champion_home / "audit.db").write_text("no database")
+    done = run(*START)
+    assert done.exit_code == 0
+    assert "not in the audit log" in done.output
+    assert read_experiment(champion_home / "bundles").state == "running"
+
+
+def test_the_report_has_both_arms_and_can_be_read_after_the_end(champion_home, model):
+    assert run(*START, "--share", "0.5").exit_code == 0
+    e = read_experiment(champion_home / "bundles")
+    units = [e.assign(f"user-{i}") for i in range(60)]
+    now = time.time_ns() // 1000
+    P = [[0.5, *[0.5 / (len(SCHEMA.classes) - 1)] * (len(SCHEMA.classes) - 1)]] * 60
+    values = [[SCHEMA.example[name] for name in SCHEMA.names]]
+    with AuditLog.open(champion_home / "audit.db") as log:
+        log.append(
+            [
+                Entry(
+                    f"id-{i:06}-00000", "r", now + i, model.card.name, "12"[a.arm == "challenger"], 1.0, None, values,
+                    [SCHEMA.classes[0]], [0.5], [P[i]], experiment="spring", arm=a.arm, unit=a.unit,
+                )
+                for i, a in enumerate(units)
+            ]
+        )  # fmt: skip
+        log.label("id-000003-00000", SCHEMA.classes[0])
+    count = sum(a.arm == "challenger" for a in units)
+    for _ in range(2):
+        said = run("experiment", "report").output
+        assert f"challenger: {count} rows of {count} keys" in said
+        assert "Split: as asked for." in said
+        assert "Verdict: go on." in said
+        run("experiment", "stop")
+
+
+def test_without_an_experiment_there_is_no_report(champion_home):
+    assert "There was no experiment yet." in run("experiment", "report").output
