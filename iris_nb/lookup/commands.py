@@ -8,6 +8,7 @@ __all__ = ['put_file', 'features', 'write_file']
 # %% ../../nbs/api/lookup/09_commands.ipynb #b592ec18
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +109,16 @@ class _Reader:
             return 0
 
 # %% ../../nbs/api/lookup/09_commands.ipynb #eb2ee410
+@contextmanager
+def _installed() -> Iterator[None]:
+    "Say in a sentence that a package for files is missing, as where the service alone is installed."
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise _PutError(f"Files of features need {error.name}, which is not installed here: put them from a machine "
+                        "that trains.") from error
+
+
 def put_file(
     path: Path,  # CSV or Parquet
     source: str,
@@ -118,9 +129,10 @@ def put_file(
     quiet: bool = False,  # no progress bar
 ) -> tuple[int, int]:  # rows of the file, and how many of them were new
     "Put the rows of a file into the feature table, all or none; raise an `IrisError` that says what is wrong."
-    from tqdm import tqdm
+    with _installed():
+        from tqdm import tqdm
 
-    from iris_nb.files.reader import open_table, readable
+        from iris_nb.files.reader import open_table, readable
 
     kinds = _kinds(schema, source)
     with readable(path):
@@ -223,9 +235,10 @@ def _arrow_type(types: set[type]) -> Any:
 
 def write_file(table: FeatureTable, source: str, path: Path) -> int:  # how many rows
     "Write every row of a source to a .csv or .parquet file; raise `SourceError` where there is none."
-    import pyarrow as pa
-    import pyarrow.csv
-    import pyarrow.parquet
+    with _installed():
+        import pyarrow as pa
+        import pyarrow.csv
+        import pyarrow.parquet
 
     if path.suffix.lower() not in (".csv", ".parquet"):
         raise SourceError(f"{path} is neither a .csv nor a .parquet file.")

@@ -1,5 +1,6 @@
 "`iris-nb features`: a file in, values as of any time, and a file out again."
 
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -7,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from iris_nb.lookup.commands import features, put_file
-from iris_nb.lookup.table import FeatureTable, table_path
+from iris_nb.lookup.table import FeatureTable, Record, table_path
 from tests.lookup.worlds import LOANS
 
 
@@ -165,3 +166,13 @@ def test_values_called_as_the_file_s_own_columns_can_not_be_written(tmp_path):
     (tmp_path / "t.csv").write_text("id,known_at\n1,5\n")
     put_file(tmp_path / "t.csv", "s", "id", quiet=True)
     assert "values called known_at" in run("list", "s", "-o", tmp_path / "out.csv", code=1)
+
+
+@pytest.mark.parametrize("words", [("put", "t.csv", "--source", "s", "--key", "id"), ("list", "s", "-o", "t.csv")])
+def test_without_the_packages_for_files_there_is_a_sentence(words, home, monkeypatch):
+    with FeatureTable(table_path(), writable=True) as table:
+        table.put("s", [Record("k", 0, 0, {"x": 1})])
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.delitem(sys.modules, "iris_nb.files.reader", raising=False)
+    assert "pyarrow, which is not installed here" in run(*words, code=1)
+    assert '{"x": 1}' in run("get", "s", "k")  # which needs no such package
