@@ -1096,6 +1096,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                'iris_nb/lookup/commands.py'),
                                          'iris_nb.lookup.commands._get_command': ( 'api/lookup/commands.html#_get_command',
                                                                                    'iris_nb/lookup/commands.py'),
+                                         'iris_nb.lookup.commands._installed': ( 'api/lookup/commands.html#_installed',
+                                                                                 'iris_nb/lookup/commands.py'),
                                          'iris_nb.lookup.commands._kinds': ( 'api/lookup/commands.html#_kinds',
                                                                              'iris_nb/lookup/commands.py'),
                                          'iris_nb.lookup.commands._known_key': ( 'api/lookup/commands.html#_known_key',
