@@ -144,12 +144,13 @@ def test_a_trained_model_gives_the_same_answers_everywhere(trained_home, tmp_pat
     shutil.copytree(trained_home / "bundles", tmp_path / "bundles")
     library = Predictor.load(champion(tmp_path / "bundles"))
     X, from_notebook = library.bundle.golden
-    rows = [dict(zip(SCHEMA.names, row, strict=True)) for row in X.tolist()]
+    rows = [decode_row(SCHEMA, x) for x in X.tolist()]
+    doubles = [dict(zip(SCHEMA.names, x, strict=True)) for x in X.tolist()]
     answers = {"notebook": from_notebook, "library": library.probabilities(X)}
     with TestClient(create_app(Settings(home=tmp_path, log_level="warning"))) as client:
         answers["/predict"] = [client.post("/predict", json=row).json()["probabilities"][0] for row in rows]
         answers["/predict/batch"] = client.post("/predict/batch", json={"samples": rows}).json()["probabilities"]
-    words = [f"sqlite:///{trained_home}/mlflow.db", f"models:/{SCHEMA.name}@champion", json.dumps(rows)]
+    words = [f"sqlite:///{trained_home}/mlflow.db", f"models:/{SCHEMA.name}@champion", json.dumps(doubles)]
     told = subprocess.run([sys.executable, "-c", PYFUNC, *words], capture_output=True, text=True, check=True)
     answers["mlflow"] = [[found[c] for c in SCHEMA.classes] for found in json.loads(told.stdout.splitlines()[-1])]
 
