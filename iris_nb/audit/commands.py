@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
+import msgspec
 
 from .log import AuditLog
 from .maintenance import backup, export, prune, verify
@@ -50,12 +51,38 @@ def _verify_command(witness: str | None) -> None:
     """Find the first row that was changed or removed.
 
     Exit code 1 where there is one, where a trigger or a changed view could falsify what is written or shown, and where
-    the witness was pruned. Labels are outside the hash chain: a true class can be changed without a trace.
+    the witness was pruned. Events and labels are held to the chain of the events; labels that are older than the
+    events are counted and not checked.
     """
     with _open_log() as log:
         verification = verify(log, witness)
-    click.echo(f"{verification}\nLabels are outside the hash chain and were not checked.\nHead: {verification.head}")
+    click.echo(f"{verification}\nHead: {verification.head}")
     sys.exit(0 if verification.sound else 1)
+
+# %% ../../nbs/api/audit/07_commands.ipynb #bda06a46
+_MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"])
+
+
+@audit.command("events", epilog="Example: iris-nb audit events --kind model.promote --since 2026-05-01")
+@click.option("--kind", "kinds", multiple=True, help="Only events of this kind; may be given again.")
+@click.option("--since", type=_MOMENT, help="Only events from this moment on, UTC.")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one event a line.")
+def _events_command(kinds: tuple[str, ...], since: datetime | None, limit: int, as_json: bool) -> None:
+    "List what happened beside the predictions, the newest first."
+    start = int(since.replace(tzinfo=UTC).timestamp()) * 1_000_000 if since else None
+    with _open_log() as log:
+        found = log.events.list(kinds, start, limit=limit)
+    for event in found:
+        if as_json:
+            click.echo(msgspec.json.encode(event))
+            continue
+        moment = datetime.fromtimestamp(event.time / 1e6, UTC)
+        about = " ".join(f"{name}={value}" for name, value in event.detail.items() if value not in (None, ""))
+        line = f"{event.number:>6}  {moment:%Y-%m-%d %H:%M:%S}  {event.kind:<18}  {event.actor:<14}  "
+        click.echo(f"{line}{event.subject} {about}".rstrip().replace("\n", " "))
+    if not found and not as_json:
+        click.echo("No such event.")
 
 # %% ../../nbs/api/audit/07_commands.ipynb #485fc165
 @audit.command("export", epilog="Example: iris-nb audit export predictions.parquet")

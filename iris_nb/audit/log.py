@@ -22,7 +22,7 @@ from sqlalchemy.exc import ArgumentError
 from .chain import Position, chain_digest, pack, row_checksums
 from .connection import BulkInserter, FileGuard, Sync, WriterConnection, begin_exclusive, check_wal
 from .connection import driver_errors, open_engine, parse_url
-from .events import Events
+from .events import Events, write_event
 from .history import History, LogDatabase, Page, Window, find_row
 from .migrations import CONTEXT, MIGRATIONS, STEPS_TO_READ, AuditConflict, AuditError, AuditMissing
 from .migrations import AuditReplaced, ids_of
@@ -152,8 +152,8 @@ class Writer:
         cursor.execute(self._move_head, (head.seq, head.digest))
         self._connection.commit()
 
-    def label(self, id: str, true_class: str, correct: bool = False) -> None:
-        "Add a true class; a second, different one is an `AuditConflict` unless it is to `correct`."
+    def label(self, id: str, true_class: str, correct: bool = False, actor: str | None = None) -> None:
+        "Add a true class, and the event of it; a second, different one is an `AuditConflict` unless to `correct`."
         classes, labels = self._database.schema.classes, self._database.labels
         if true_class not in classes:
             raise ValueError(f"The true class is one of {', '.join(classes)}, not {true_class[:40]!r}")
@@ -171,7 +171,11 @@ class Writer:
             valid = (labels.c.seq == found.seq) & (labels.c.superseded == false())
             connection.execute(update(labels).where(valid).values(superseded=True))
             values = {"true_label": true_class, "labelled": time.time_ns() // 1000, "superseded": False}
-            connection.execute(insert(labels).values(seq=found.seq, **values))
+            number = connection.execute(insert(labels).values(seq=found.seq, **values)).inserted_primary_key
+            assert number is not None
+            about = {"number": number[0], "seq": found.seq, "before": found.true_label, **values}
+            kind = "label.correct" if found.true_label else "label.set"
+            write_event(connection, self._database, kind, id, actor, about)
             connection.commit()
 
     def close(self) -> None:
@@ -243,7 +247,7 @@ class AuditLog:
     - It can't be changed or removed unseen: its request's `digest` depends on it and on every request before.
     - It stays: nothing but `prune` removes rows, from the oldest on, and the chain remembers where it was cut.
 
-    Labels are outside the chain: a true class can be changed without a trace in it.
+    - A label can't be changed unseen: the event of it is chained too. One from before there were events can.
     """
 
     def __init__(self, database: LogDatabase, timeout: float = 5.0) -> None:

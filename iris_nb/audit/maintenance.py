@@ -22,6 +22,8 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, fun
 
 from .chain import ChainedRequest, Position, follow_chain, parse_position
 from .connection import begin_exclusive
+from .covered import Covered, check_covered
+from .events import write_event
 from .history import LogDatabase, Window, spreadsheet_text, window_conditions
 from .log import AuditLog
 from .migrations import CONTEXT, AuditError, predictions_sql, readable_errors, reflect_table
@@ -157,6 +159,13 @@ def _first_fault(database: LogDatabase, start: Position, head: Position, witness
     return _rows_outside_chain(database) or _foreign_object(database)
 
 # %% ../../nbs/api/audit/06_maintenance.ipynb #bc558281
+def _covered_sentence(covered: Covered) -> str:
+    "Return what is known of events and labels, with a space before; nothing where there are none."
+    events = f" So are all {covered.events:,} events, and the labels that they tell of." if covered.events else ""
+    older = f" Labels older than the events, not checked: {covered.older_labels:,}." if covered.older_labels else ""
+    return events + older
+
+
 def verify(
     log: AuditLog,
     witness: str | None = None,  # a head that was noted earlier; the chain must still pass through it
@@ -167,13 +176,14 @@ def verify(
     noted = start if witness is None else parse_position(witness)
     if noted.seq > head.seq:
         return Verification(False, f"Row {head.seq + 1} was removed: the log once reached row {noted.seq}.", str(head))
-    fault = _first_fault(log.database, start, head, noted)
+    covered = check_covered(log.database, ends)
+    fault = _first_fault(log.database, start, head, noted) or covered.fault
     if fault and log.database.ends().anchor_seq != start.seq:
         return verify(log, witness)
     if fault:
         return Verification(False, f"The log was tampered with: {fault}.", str(head))
     pruned = f"; {start.seq:,} before them were pruned" if start.seq else ""
-    sentence = f"All {head.seq - start.seq:,} rows are as they were written{pruned}."
+    sentence = f"All {head.seq - start.seq:,} rows are as they were written{pruned}.{_covered_sentence(covered)}"
     if noted.seq < start.seq:
         gone = f"The log can't be held to row {noted.seq} any more: rows up to {start.seq:,} were pruned. "
         return Verification(False, f"{gone}{sentence} Note the head anew after each prune.", str(head))
@@ -333,9 +343,23 @@ def _prune_chunk(log: AuditLog, last: int, rows: int = 5000) -> int:
     return int(cut + 1 - oldest[0])
 
 
-def prune(log: AuditLog, older_than: datetime) -> int:
+def _announce_prune(log: AuditLog, last: int, older_than: datetime, actor: str | None) -> None:
+    "Write the event that tells which rows will go: those up to the end of the request that holds the last one."
+    requests = log.database.requests.c
+    with log.database.connect() as connection:
+        begin_exclusive(connection)
+        follows = select(func.min(requests.first)).where(requests.first > last).scalar_subquery()
+        end = connection.scalar(select(func.coalesce(follows - 1, log.database.chain.c.seq)))
+        about = {"last": end, "older_than": older_than.isoformat()}
+        write_event(connection, log.database, "log.prune", "", actor, about)
+        connection.commit()
+
+
+def prune(log: AuditLog, older_than: datetime, actor: str | None = None) -> int:
     "Remove the rows from before a moment, in transactions of some milliseconds; return how many went."
     last = _last_to_prune(log.database, (older_than - _EPOCH) // timedelta(microseconds=1), time.time_ns() // 1000)
+    if last:
+        _announce_prune(log, last, older_than, actor)
     total = 0
     while gone := _prune_chunk(log, last):
         total += gone
