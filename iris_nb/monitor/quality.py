@@ -167,7 +167,8 @@ def verdict(rows: pd.DataFrame, calibrator: Calibrator, trained: Estimate, least
     "Return the state of the accuracy of some answers, and a sentence about it."
     guess, truth = expected(rows["confidence"], calibrator), realised_accuracy(rows)
     if max(guess.rows, truth.rows) < least:
-        return "unsure", f"{guess.rows} answers are too few to judge; it takes {least}."
+        answers = "1 answer is" if guess.rows == 1 else f"{guess.rows} answers are"
+        return "unsure", f"{answers} too few to judge; it takes {least}."
     best = truth if truth.rows >= least else guess
     how = f"of {truth.rows:,} labelled answers were right" if best is truth else "of the answers are probably right"
     compared = f"it was {trained.value:.0%} on unseen rows in training"

@@ -8,6 +8,7 @@ __all__ = ['BoundedKernelManager', 'SignOut', 'PageServer']
 # %% ../../nbs/api/run/04_page_server.ipynb #b5889ffc
 import asyncio
 import ipaddress
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -148,6 +149,13 @@ def _is_local(address: str) -> bool:
     except ValueError:
         return False
 
+# %% ../../nbs/api/run/04_page_server.ipynb #a81e6448
+def _cell_limit(
+    most: int,  # seconds
+) -> Callable[[Mapping[str, Any]], int]:
+    "Return what tells how many seconds a cell may take, 0 for as many as it likes."
+    return lambda cell: 0 if "get_query_string()" in cell["source"] else most
+
 # %% ../../nbs/api/run/04_page_server.ipynb #259bb397
 def _kernel_limit() -> int:
     "Return how many kernels there may be at once; raises `ConfigError` where the setting is none."
@@ -163,6 +171,7 @@ class PageServer(Voila):  # type: ignore[misc]
     def init_settings(self) -> dict[str, Any]:
         "Return the settings of the server, with the check of the Host header."
         self.config.BoundedKernelManager.most = _kernel_limit()
+        self.config.VoilaExecutor.timeout_func = _cell_limit(self.config.VoilaExecutor.timeout)
         return {**super().init_settings(), **_host_settings(self.ip, setting("IRIS_DASHBOARD_NAMES"))}
 
     def init_handlers(self) -> list[Any]:
