@@ -1581,6 +1581,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                        'iris_nb/run/page_server.py'),
                                          'iris_nb.run.page_server._PageHandler.write_error': ( 'api/run/page_server.html#_pagehandler.write_error',
                                                                                                'iris_nb/run/page_server.py'),
+                                         'iris_nb.run.page_server._cell_limit': ( 'api/run/page_server.html#_cell_limit',
+                                                                                  'iris_nb/run/page_server.py'),
                                          'iris_nb.run.page_server._failed': ( 'api/run/page_server.html#_failed',
                                                                               'iris_nb/run/page_server.py'),
                                          'iris_nb.run.page_server._host_settings': ( 'api/run/page_server.html#_host_settings',
