@@ -9,7 +9,7 @@ __all__ = ['psi', 'ks', 'distances', 'chi_squared', 'count_levels', 'count_dista
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import jensenshannon
-from scipy.stats import chi2, ks_2samp, wasserstein_distance
+from scipy.stats import chi2, hypergeom, ks_2samp, wasserstein_distance
 
 # %% ../../nbs/api/monitor/00a_distances.ipynb #83ea2c65
 _Floats = NDArray[np.float64]
@@ -94,20 +94,37 @@ def _merge_rare(then: _Floats, now: _Floats) -> tuple[_Floats, _Floats]:
     return merged[0][there], merged[1][there]
 
 # %% ../../nbs/api/monitor/00a_distances.ipynb #40a8cfaa
+def _compare_two_levels(then: _Floats, now: _Floats, level: float) -> tuple[float, float, float]:
+    "Compare the counts of two levels by the exact distribution of how the rows could have been dealt."
+    (a, b), window = then + now, now.sum()
+    dealt = np.arange(max(0, window - b), min(a, window) + 1)
+    found = float(chi_squared(then, now))
+    could = chi_squared(np.column_stack([a - dealt, b - window + dealt]), np.column_stack([dealt, window - dealt]))
+    order = np.argsort(-could, kind="stable")
+    tail = np.cumsum(np.asarray(hypergeom.pmf(dealt, a + b, a, window))[order])
+    p = tail[int((could >= found - 1e-9).sum()) - 1]
+    place = min(int((tail <= level).sum()), len(dealt) - 1)
+    return found, float(min(p, 1)), float(could[order][place])
+
+
 def compare_counts(
     then: _Floats,  # whole numbers of rows by level, shape (levels,)
     now: _Floats,
     level: float,  # of significance, for the threshold
     draws: int = 2000,  # permutations, where they are needed
+    merge: bool = True,  # whether rare levels are put together
 ) -> tuple[float, float, float]:  # chi-squared, its p-value, the value at which it is significant
     "Compare two samples of something that can be counted; no difference where one of them is empty."
-    then, now = _merge_rare(then, now)
+    there = then + now > 0
+    then, now = _merge_rare(then, now) if merge else (then[there], now[there])
     if len(then) < 2 or not (then.sum() and now.sum()):
         return 0.0, 1.0, 0.0
     found = float(chi_squared(then, now))
     if _expected_least(then, now).min() >= _ENOUGH:
         freedom = len(then) - 1
         return found, float(chi2.sf(found, freedom)), float(chi2.isf(level, freedom))
+    if len(then) == 2:
+        return _compare_two_levels(then, now, level)
     pooled, rng = (then + now).astype(int), np.random.default_rng(int(now.sum()))
     dealt = rng.multivariate_hypergeometric(pooled, int(now.sum()), size=draws, method="marginals")
     drawn = chi_squared(pooled - dealt, dealt.astype(float))

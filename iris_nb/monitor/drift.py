@@ -7,10 +7,9 @@ __all__ = ['LEAST', 'Reference', 'reference_rows', 'NullDistribution', 'null_dis
            'detect_drift', 'worst', 'history']
 
 # %% ../../nbs/api/monitor/01_drift.ipynb #6e75ad02
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +17,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from ..audit.sample import encode_frame
-from .distances import chi_squared, compare_counts, count_distances, count_levels, distances, ks
+from .chance import exceedance, gaps_at, tie_ends
+from .distances import compare_counts, count_distances, count_levels, distances, ks
 from .report import Verdict, severity
 from .words import gap_movement, in_words, movement, new_values, share_sentence
 from ..predict.explain import mixed_distances
@@ -52,92 +52,50 @@ def reference_rows(
     chosen = np.random.default_rng(0).choice(len(X), _REFERENCE_ROWS, replace=False, shuffle=False)
     return np.asarray(X[np.sort(chosen)])
 
-# %% ../../nbs/api/monitor/01_drift.ipynb #b7653a65
-def _cdf_gaps(
-    shares: NDArray[np.floating[Any]],  # shape (draws, rows): share of a row in the window less that in the reference
-    order: NDArray[np.int_],  # the rows in the order of a feature
-    ends: NDArray[np.int_],  # place of the last row of each distinct value
-) -> _Floats:  # shape (draws,)
-    "Return the largest gap between two empirical distributions, for many draws at once."
-    values = np.add.reduceat(shares.T[order], np.append(0, ends[:-1] + 1), axis=0)  # a row for each distinct value
-    gaps = np.cumsum(values, axis=0)
-    return np.asarray(np.maximum(gaps.max(axis=0), -gaps.min(axis=0)), dtype=float)
-
-# %% ../../nbs/api/monitor/01_drift.ipynb #1f0c72fb
-def _ties(values: _Floats) -> tuple[NDArray[np.int_], NDArray[np.int_]]:  # order of the rows, ends of equal ones
-    "Return what the null distribution of a feature depends on: its order, and which values are equal."
-    order = np.argsort(values, kind="stable")[: (~np.isnan(values)).sum()]  # gaps come last
-    first = np.unique(values[order], return_index=True)[1]
-    if len(first) > 0.99 * len(order):
-        return np.sort(order), np.arange(len(order))
-    return order, np.append(first[1:], len(order)) - 1
-
 # %% ../../nbs/api/monitor/01_drift.ipynb #d3a6e6e7
-@dataclass(frozen=True)
+_MOST = 1000  # rows of a window beyond which the shape of the distribution stays
+
+
+@dataclass(frozen=True, eq=False)
 class NullDistribution:
-    "What chance alone produces at one window size: sorted statistics by name of the column."
+    "What chance alone does to the Kolmogorov-Smirnov statistic of each quantity, at one window size."
     rows: int
-    statistics: dict[str, _Floats]  # of features with gaps, as if there were none
+    is_end: dict[str, NDArray[np.bool_]]  # by feature: where gaps are measured, shape (rows of both,)
+    thresholds: dict[str, float]  # by feature, as if no value were missing
 
-    def p_value(self, name: str, observed: float) -> float:
-        "Return the share of undrifted windows that show at least as much; never 0 (Davison and Hinkley 1997)."
-        drawn = self.statistics[name]
-        return float((1 + len(drawn) - np.searchsorted(drawn, observed - 1e-6)) / (1 + len(drawn)))
-
-    def threshold(self, name: str, level: float) -> float:
-        "Return the value that is exceeded by the share `level` of undrifted windows."
-        return float(np.quantile(self.statistics[name], 1 - level))
-
-# %% ../../nbs/api/monitor/01_drift.ipynb #d472a893
-def _resampled(rows: int, window: int, draws: int) -> Iterator[tuple[Any, Any]]:  # arrays, shape (some draws, rows)
-    "Yield how often each row occurs in a reference and in a window drawn anew, some draws at a time; seeded."
-    rng, even = np.random.default_rng(window), np.full(rows, 1 / rows)
-    for start in range(0, draws, 500):
-        some = min(500, draws - start)
-        drawn = rng.multinomial(rows, even, some), rng.multinomial(window, even, some)
-        yield np.asfortranarray(drawn[0]), np.asfortranarray(drawn[1])  # the draws of a row lie side by side
-
-
-def _stretch(
-    counted: tuple[Any, Any],  # rows with a value, in the reference and in the window
-    rows: tuple[int, int],  # all rows of both
-) -> Any:
-    "Return by what to multiply a gap between distributions that rest on fewer rows (Kolmogorov 1933)."
-    (n, m), (all_n, all_m) = counted, rows
-    return np.sqrt(n * m / np.maximum(n + m, 1) / (all_n * all_m / (all_n + all_m)))
-
-
-def _drawn_gaps(then: Any, now: Any, order: NDArray[np.int_], ends: NDArray[np.int_]) -> _Floats:
-    "Return the gaps of many draws for a feature with gaps in its values, as if there were none."
-    n, m = (counts[:, order].sum(axis=1, keepdims=True) for counts in (then, now))
-    shares = now / np.maximum(m, 1) - then / np.maximum(n, 1)
-    rows = int(then[0].sum()), int(now[0].sum())
-    return np.asarray(_cdf_gaps(shares, order, ends) * _stretch((n[:, 0], m[:, 0]), rows))
+    def p_values(self, observed: Mapping[str, float]) -> dict[str, float]:
+        "Return how probable statistics at least as large are by chance; never 0."
+        if not observed:
+            return {}
+        is_end = np.column_stack([self.is_end[name] for name in observed])
+        found = exceedance(np.array(list(observed.values())), is_end, self.rows)
+        return dict(zip(observed, found.tolist(), strict=True))
 
 
 @lru_cache(maxsize=64)
 def null_distribution(
     reference: Reference,
     rows: int,  # size of the window
-    draws: int,
+    level: float,  # of the thresholds
 ) -> NullDistribution:
-    "Draw reference and window again and again from the reference; seeded, so that a page does not flicker."
-    schema, labels = reference.schema, np.array(reference.labels)
-    is_class = np.array([labels == c for c in schema.classes], dtype=float).T
-    columns = zip(schema.features, reference.X.T, strict=True)
-    patterns = {f.name: _ties(x) for f, x in columns if not (f.is_discrete or np.isnan(x).all())}
-    untied = next((name for name, (order, ends) in patterns.items() if len(ends) == len(order)), None)
-    measured = {name: found for name, found in patterns.items() if name == untied or len(found[1]) < len(found[0])}
-    drawn: dict[str, list[_Floats]] = {name: [] for name in (*measured, schema.target)}
-    for then, now in _resampled(len(labels), rows, draws):
-        shares = (now / rows - then / len(labels)).astype(np.float32)  # differences of a millionth don't matter
-        for name, (order, ends) in measured.items():
-            is_full = len(order) == len(labels)
-            drawn[name].append(_cdf_gaps(shares, order, ends) if is_full else _drawn_gaps(then, now, order, ends))
-        drawn[schema.target].append(chi_squared(then @ is_class, now @ is_class))
-    found = {name: np.sort(np.concatenate(parts)) for name, parts in drawn.items()}
-    shared = {name: found[str(untied)] for name in patterns if name not in found}
-    return NullDistribution(rows, {**found, **shared})
+    "Return the distribution for windows of one size, of each feature that is a quantity and is not always missing."
+    columns = zip(reference.schema.features, reference.X.T, strict=True)
+    rows = min(rows, _MOST)
+    is_end = {f.name: tie_ends(x, len(reference.X) + rows)
+              for f, x in columns if not (f.is_discrete or np.isnan(x).all())}
+    patterns = {ends.tobytes(): ends for ends in is_end.values()}  # features without ties share one
+    found = gaps_at(level, np.column_stack(list(patterns.values())), rows).tolist() if patterns else []
+    limits = dict(zip(patterns, found, strict=True))
+    return NullDistribution(rows, is_end, {name: limits[ends.tobytes()] for name, ends in is_end.items()})
+
+# %% ../../nbs/api/monitor/01_drift.ipynb #7bde6e19
+def _stretch(
+    counted: tuple[float, float],  # rows with a value, in the reference and in the window
+    rows: tuple[int, int],  # of the null distribution
+) -> float:
+    "Return by what to multiply a gap between distributions that rest on other numbers of rows (Kolmogorov 1933)."
+    (n, m), (all_n, all_m) = counted, rows
+    return float(np.sqrt(n * m / (n + m) / (all_n * all_m / (all_n + all_m))))
 
 # %% ../../nbs/api/monitor/01_drift.ipynb #2dca58ce
 def _distinct(X: _Floats) -> _Floats:
@@ -223,16 +181,21 @@ def _count_test(
     return compare_counts(then, np.rint(now * weight), level, draws)
 
 
-def _quantity_test(
-    null: NullDistribution, name: str, x: tuple[_Floats, _Floats], level: float
-) -> tuple[float, float, float]:  # statistic, p-value, threshold
-    "Compare the distributions of a quantity in the reference and in the window, among the values that are there."
-    then, now = (values[~np.isnan(values)] for values in x)
-    if not (len(then) and len(now)):
-        return 0.0, 1.0, 0.0
-    counted = len(then), len(now) / len(x[1]) * null.rows
-    found, stretch = ks(then, now), float(_stretch(counted, (len(x[0]), null.rows)))
-    return found, null.p_value(name, found * stretch), null.threshold(name, level) / stretch
+def _quantity_tests(
+    null: NullDistribution,
+    pairs: Mapping[str, tuple[_Floats, _Floats]],  # by feature: its values in the reference and in the window
+    rows: int,  # of the window that count
+) -> dict[str, tuple[float, float, float]]:  # statistic, p-value, threshold
+    "Compare the distributions of quantities in the reference and in the window, among the values that are there."
+    found, stretches = dict[str, float](), dict[str, float]()
+    for name, x in pairs.items():
+        then, now = (values[~np.isnan(values)] for values in x)
+        if len(then) and len(now):
+            counted = len(then), len(now) / len(x[1]) * rows
+            found[name], stretches[name] = ks(then, now), _stretch(counted, (len(x[0]), null.rows))
+    p = null.p_values({name: value * stretches[name] for name, value in found.items()})
+    tested = {name: (value, p[name], null.thresholds[name] / stretches[name]) for name, value in found.items()}
+    return {name: tested.get(name, (0.0, 1.0, 0.0)) for name in pairs}
 
 
 def _run_tests(
@@ -243,23 +206,25 @@ def _run_tests(
     level: float,
 ) -> pd.DataFrame:  # index: what is asked; columns: statistic, p_value (corrected), threshold
     "Return every statistic of a window, with its corrected p-value and the value at which it is an alarm."
-    schema, k = reference.schema, len(_questions(reference.schema))
-    draws, weight, one = max(1000, int(2 * k / level)), rows / len(X), level / k
-    null = null_distribution(reference, _round_down(rows), draws)
-    found, gaps = dict[str, tuple[float, float, float]](), dict[str, tuple[float, float, float]]()
-    for f, *x in zip(schema.features, reference.X.T, X.T, strict=True):
-        pair = x[0], x[1]
-        found[f.name] = (_count_test(pair, len(f.levels), weight, one, draws) if f.is_discrete
-                         else _quantity_test(null, f.name, pair, one))
+    schema, asked = reference.schema, _questions(reference.schema)
+    weight, one = rows / len(X), level / len(asked)
+    draws = max(1000, int(2 / one))
+    pairs = {f.name: (reference.X[:, i], X[:, i]) for i, f in enumerate(schema.features)}
+    counted = _round_down(rows)
+    null = null_distribution(reference, counted, one)
+    found = _quantity_tests(null, {f.name: pairs[f.name] for f in schema.features if not f.is_discrete}, counted)
+    for f in schema.features:
+        if f.is_discrete:
+            found[f.name] = _count_test(pairs[f.name], len(f.levels), weight, one, draws)
         if f.missing:
-            is_gap = np.isnan(x[0]).astype(float), np.isnan(x[1]).astype(float)
-            gaps[f.name + _MISSING] = _count_test(is_gap, 2, weight, one, draws)
-    answers = float(chi_squared(*map(reference.counts, (reference.labels, labels))))
-    classes = answers, null.p_value(schema.target, answers), null.threshold(schema.target, one)
-    together = (*classifier_two_sample_test(reference.X, X, 1000, schema), np.nan)
-    asked = pd.DataFrame.from_dict({**found, **gaps, schema.target: classes, "together": together}, orient="index",
+            then, now = (np.isnan(x).astype(float) for x in pairs[f.name])
+            found[f.name + _MISSING] = _count_test((then, now), 2, weight, one, draws)
+    then, now = map(reference.counts, (reference.labels, labels))
+    found[schema.target] = compare_counts(then, np.rint(now * weight), one, draws, merge=False)
+    found["together"] = (*classifier_two_sample_test(reference.X, X, 1000, schema), np.nan)
+    table = pd.DataFrame.from_dict({name: found[name] for name in asked}, orient="index",
                                    columns=["statistic", "p_value", "threshold"])
-    return asked.assign(p_value=holm(asked["p_value"].tolist()))
+    return table.assign(p_value=holm(table["p_value"].tolist()))
 
 # %% ../../nbs/api/monitor/01_drift.ipynb #20c6ae7c
 def _class_sentence(reference: Reference, labels: Sequence[str]) -> str:
@@ -382,7 +347,8 @@ def history(
         if feature.is_discrete:
             value, _, threshold = _count_test(pair, len(feature.levels), 1.0, level, 1000)
         else:
-            null = null_distribution(reference, _round_down(len(part)), 1000)
-            value, _, threshold = _quantity_test(null, feature.name, pair, level)
+            counted = _round_down(len(part))
+            null = null_distribution(reference, counted, level)
+            value, _, threshold = _quantity_tests(null, {feature.name: pair}, counted)[feature.name]
         found.append((part["time"].iloc[-1], value, threshold))
     return pd.DataFrame(found, columns=["time", "value", "threshold"])

@@ -41,3 +41,16 @@ def test_without_rows_or_with_one_level_only_there_is_no_difference(now):
 
 def test_gaps_are_not_counted():
     assert count_levels(np.array([0, 2, np.nan, 2]), 4).tolist() == [1, 0, 2, 0]
+
+
+def test_two_levels_in_few_rows_are_compared_exactly():
+    then, now = counts(97, 3), counts(16, 4)
+    _, p, threshold = compare_counts(then, now, 0.01)
+    assert np.isclose(p, fisher_exact([then, now]).pvalue)
+    assert (p < 0.01) == (compare_counts(then, now, 0.01)[0] > threshold)
+
+
+def test_levels_that_are_all_rare_are_compared_where_they_stay_apart():
+    then, now = np.full(10, 15.0), counts(20, *[0] * 9)
+    assert compare_counts(then, now, 0.01)[1] == 1
+    assert compare_counts(then, now, 0.01, merge=False)[1] < 0.001

@@ -58,24 +58,34 @@ def test_a_small_training_sample_is_looked_at_whole():
     assert reference_rows(X) is X
 
 
-def test_features_without_ties_share_one_null_distribution():
-    null = null_distribution(reference(200, columns=40), 100, 200)
-    assert len({id(null.statistics[name]) for name in wide(40).names}) == 1
+def test_features_without_ties_share_one_threshold():
+    null = null_distribution(reference(200, columns=40), 100, 0.01)
+    assert len(set(null.thresholds.values())) == 1
 
 
-def test_a_feature_of_few_values_has_a_null_distribution_of_its_own():
+def test_a_feature_of_few_values_has_a_threshold_of_its_own():
     X = np.random.default_rng(0).normal(size=(200, 3))
     X[:, 2] = X[:, 2].round()
-    null = null_distribution(Reference(X, ["yes", "no"] * 100, wide(3)), 100, 500)
-    shared, coarse = null.statistics["x0"], null.statistics["x2"]
-    assert null.statistics["x1"] is shared
-    assert np.median(coarse) < np.median(shared)  # equal values leave fewer places for a gap
+    null = null_distribution(Reference(X, ["yes", "no"] * 100, wide(3)), 100, 0.01)
+    assert null.thresholds["x1"] == null.thresholds["x0"]
+    assert null.thresholds["x2"] < null.thresholds["x0"]  # equal values leave fewer places for a gap
 
 
-def test_a_null_distribution_is_the_same_each_time():
-    first, second = (null_distribution(reference(100), 60, 700).statistics["x1"] for _ in range(2))
-    assert len(first) == 700
-    assert np.array_equal(first, second)
+def test_a_wide_mixed_table_is_judged_at_the_level_that_many_questions_leave():
+    rng, n = np.random.default_rng(0), 600
+    X, W = (np.column_stack([rng.normal(size=n), *rng.poisson(2, (299, n)).astype(float)]) for _ in range(2))
+    W[:, 299] = rng.poisson(3, n)
+    table = wide(300)
+    frame = pd.DataFrame(W, columns=list(table.names)).assign(label=["yes", "no"] * (n // 2))
+    found = detect_drift(Reference(X, ["yes", "no"] * (n // 2), table), frame)
+    assert [v.name for v in found if v.state == "alarm"] == ["x299"]
+
+
+def test_a_window_beyond_the_largest_size_is_judged_by_a_lower_threshold():
+    trained = reference(2000)
+    at = [detect_drift(trained, window(rows))[0].threshold for rows in (1000, 4000)]
+    root = np.sqrt([1 / 2000 + 1 / 1000, 1 / 2000 + 1 / 4000])
+    assert np.isclose(at[1] / at[0], root[1] / root[0])
 
 
 @pytest.mark.parametrize(("shift", "state"), [(0.0, "good"), (1.0, "alarm")])
