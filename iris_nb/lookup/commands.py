@@ -233,12 +233,18 @@ def _arrow_type(types: set[type]) -> Any:
     return pa.string() if not types or types & {str, bool} else pa.int64() if types == {int} else pa.float64()
 
 
-def write_file(table: FeatureTable, source: str, path: Path) -> int:  # how many rows
+def write_file(
+    table: FeatureTable,
+    source: str,
+    path: Path,  # .csv or .parquet
+    quiet: bool = False,  # no progress bar
+) -> int:  # how many rows
     "Write every row of a source to a .csv or .parquet file; raise `SourceError` where there is none."
     with _installed():
         import pyarrow as pa
         import pyarrow.csv
         import pyarrow.parquet
+        from tqdm import tqdm
 
     if path.suffix.lower() not in (".csv", ".parquet"):
         raise SourceError(f"{path} is neither a .csv nor a .parquet file.")
@@ -246,17 +252,18 @@ def write_file(table: FeatureTable, source: str, path: Path) -> int:  # how many
     own = ("key", "true_from", "known_at")
     if clash := sorted({*own} & {*types}):
         raise SourceError(f"{source} has values called {', '.join(clash)}, as the file's own columns are.")
-    if not any(True for _ in table.records(source)):
+    if (total := {found.source: found.rows for found in table.sources()}.get(source)) is None:
         raise SourceError(f"The feature table has no source {shown(source)}: `iris-nb features list` shows them.")
     schema = pa.schema([*((name, pa.string()) for name in own), *types.items()])
-    count = 0
-    with atomic_write(path) as part:
+    count, bar = 0, tqdm(total=total, unit="row", unit_scale=True, desc="writing", disable=quiet)
+    with bar, atomic_write(path) as part:
         is_csv = path.suffix.lower() == ".csv"
         make = pyarrow.csv.CSVWriter if is_csv else pyarrow.parquet.ParquetWriter
         with make(part, schema) as file:
             for rows in _batches(table.records(source)):
                 file.write_table(pa.Table.from_pylist([_row(record, types) for record in rows], schema))
                 count += len(rows)
+                bar.update(len(rows))
     return count
 
 
@@ -281,13 +288,14 @@ def _batches(records: Iterable[Record], size: int = 10_000) -> Iterator[Sequence
 @features.command("list", epilog="Example: iris-nb features list customers -o customers.parquet")
 @click.argument("source", default="")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write every row of SOURCE here.")
-def _list_command(source: str, output: Path | None) -> None:
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def _list_command(source: str, output: Path | None, quiet: bool) -> None:
     "List the sources, or write the rows of SOURCE to a .csv or .parquet file."
     if bool(source) != bool(output):
         raise click.UsageError("Name a source and a file (-o) together, or neither to list the sources.")
     with FeatureTable(table_path()) as table:
         if output:
-            click.echo(f"{write_file(table, source, output):,} rows written to {output}.")
+            click.echo(f"{write_file(table, source, output, quiet):,} rows written to {output}.")
             return
         for found in table.sources():
             click.echo(f"{found.source}: {found.rows:,} rows of {found.keys:,} keys, the newest known at "

@@ -1,6 +1,7 @@
 "Features that are looked up: the caller gives a key, the row in the log and the model's answer have the values."
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,6 +11,7 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
+from iris_nb.bundle import champion, read_bundle
 from iris_nb.examples import IRIS
 from iris_nb.lookup.source import Completed, SourceError
 from iris_nb.lookup.table import FeatureTable, Record, now_us
@@ -279,3 +281,19 @@ def test_a_caller_who_leaves_takes_nothing_from_the_others():
 
     slow = Slow()
     assert asyncio.run(run()) == [Completed((1,), {})]
+
+
+def test_the_bundle_and_the_log_keep_where_a_feature_is_looked_up(client, home):
+    assert client.post("/predict", json=GOOD).status_code == 200
+    assert read_bundle(champion(home / "bundles"), LOANS).card.schema == LOANS
+    with sqlite3.connect(home / "audit.db") as log:
+        texts = [str(value) for row in log.execute("SELECT * FROM about") for value in row]
+    log.close()
+    assert any('"max_age": "7d"' in text for text in texts)
+
+
+def test_the_key_is_not_in_the_log(client, home):
+    assert client.post("/predict", json={**GOOD, "customer_id": "c1"}).status_code == 200
+    [row] = client.get("/predictions/history").json()["predictions"]
+    assert "customer_id" not in row
+    assert "customer_id" not in row["features"]
