@@ -11,14 +11,13 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass, replace
-from functools import lru_cache
 from typing import Annotated, Any, ClassVar
 
 import msgspec
 
 from .origin import REFUSE
 from .schema import Kind, Schema
-from .values import LONGEST_NAME, Value, name_fault
+from .values import LONGEST_NAME, Value, name_fault, shown
 
 # %% ../nbs/api/00c_request.ipynb #0a929744
 def parse_moment(text: str) -> int:  # microseconds since 1970
@@ -70,7 +69,7 @@ class Text(Kind):
         return []
 
     def _phrase(self) -> str:
-        text = f"a text of up to {LONGEST_NAME} characters"
+        text = f"a text of up to {LONGEST_NAME} characters, such as {shown(self.example)}"
         return "a moment such as 2026-11-25T14:30:00Z" if self.is_moment else text
 
     def _holds(self, value: object) -> bool:
@@ -96,7 +95,6 @@ def _key(schema: Schema, name: str) -> Text:
     return Text(name, about, "1001", missing=all(lookup.absent != REFUSE for lookup in lookups))
 
 
-@lru_cache(100)
 def request_schema(schema: Schema) -> Schema:
     "Return what a caller's row is: the given features, and a key instead of those that are looked up."
     if not any(f.lookup for f in schema.features):

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -73,3 +74,14 @@ def test_no_model_sees_a_key():
     assert key.decode(1.0) is None
     assert np.isnan(key.draw(np.random.default_rng(0), 3)).all()
     assert (key.parse("c1"), key.words("c1"), key.declaration_faults()) == ("c1", "c1", [])
+
+
+def test_a_key_that_is_sent_as_a_number_is_shown_how_to_be_written():
+    assert str(fault_of(request_schema(LOANS).features[1], 1001)) == (
+        'customer_id: expected a text of up to 100 characters, such as "1001", got 1001'
+    )
+
+
+def test_a_declaration_written_with_lists_has_a_request_too():
+    classes: Any = ["paid", "not paid"]
+    assert request_schema(replace(LOANS, classes=classes)).names == request_schema(LOANS).names
