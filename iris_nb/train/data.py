@@ -106,13 +106,20 @@ def _holds_numbers(column: "pd.Series[Any]") -> bool:
     return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
 
 
+def _holds_some_text(column: "pd.Series[Any]") -> bool:
+    "Return whether some cells of a column are text where the others are numbers: then its faults are those cells."
+    kinds = set(map(type, column.dropna())) if column.dtype == object else set[type]()
+    return str in kinds and len(kinds) > 1 and kinds <= {str, int, float, np.float64, np.int64}
+
+
 def _encode(
     kind: Kind, column: "pd.Series[Any]"
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]] | None:
     "Return the doubles of a column, which are gaps, and which are accepted; None where it holds no numbers but should."
-    if not (kind.is_text or kind.levels):
-        if not _holds_numbers(column):
-            return None
+    numeric = not (kind.is_text or kind.levels)
+    if numeric and not (numbers := _holds_numbers(column)) and not _holds_some_text(column):
+        return None
+    if numeric and numbers:
         doubles = column.to_numpy(np.float64, na_value=np.nan) + 0.0  # no negative zero
         gaps, (low, high) = np.isnan(doubles), kind.bounds
         fit = (doubles >= low) & (doubles <= high) & (not kind.is_whole or np.floor(doubles) == doubles)
@@ -139,7 +146,7 @@ def _column_faults(frame: pd.DataFrame, schema: Schema) -> list[str]:
                 found.append(f"{kind.name} has no value in {_in_rows(frame.index, gaps)}.")
             if outside.any():
                 others = ", ".join(map(shown, column[outside].drop_duplicates().tolist()[:5]))
-                but = f", but {others}" if kind.is_text or kind.levels else ""
+                but = f", but {others}" if column.dtype == object or kind.is_text or kind.levels else ""
                 expected = kind.expected.removesuffix(", or null")
                 found.append(f"{kind.name} is not {expected} in {_in_rows(frame.index, outside)}{but}.")
     return found
