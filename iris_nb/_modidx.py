@@ -1738,6 +1738,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'iris_nb.train.data._data_error': ('api/train/data.html#_data_error', 'iris_nb/train/data.py'),
                                     'iris_nb.train.data._encode': ('api/train/data.html#_encode', 'iris_nb/train/data.py'),
                                     'iris_nb.train.data._holds_numbers': ('api/train/data.html#_holds_numbers', 'iris_nb/train/data.py'),
+                                    'iris_nb.train.data._holds_some_text': ( 'api/train/data.html#_holds_some_text',
+                                                                             'iris_nb/train/data.py'),
                                     'iris_nb.train.data._in_rows': ('api/train/data.html#_in_rows', 'iris_nb/train/data.py'),
                                     'iris_nb.train.data._joined': ('api/train/data.html#_joined', 'iris_nb/train/data.py'),
                                     'iris_nb.train.data._places': ('api/train/data.html#_places', 'iris_nb/train/data.py'),
