@@ -159,12 +159,21 @@ def _check_version(version: str) -> None:
 Examples:
   iris-nb promote
   iris-nb promote 3
-  iris-nb promote challenger""")
+  iris-nb promote challenger
+  iris-nb promote 3 --replay 7d --require better --require equivalent""")
 @click.argument("version", default="")
-def promote(version: str) -> None:
+@click.option("--replay", default="", metavar="WINDOW", help="Compare with the champion on logged rows: 24h, 7d, all.")
+@click.option("--require", multiple=True, type=click.Choice(["better", "equivalent"]),
+              help="Refuse without this verdict on logged rows; may be given twice.")
+def promote(version: str, replay: str, require: tuple[str, ...]) -> None:
     "Make VERSION (a number or `challenger`; the newest by default) the champion, if the gate agrees."
+    if replay:
+        from iris_nb.compare.commands import window_since
+
+        window_since(replay, 0)  # what is no window is said before a kernel starts
     _check_version(version)
-    sys.exit(_run_notebook("30_promote.ipynb", {"version": version}, {}))
+    values = {"version": version, "replay": replay, "require": ",".join(require)}
+    sys.exit(_run_notebook("30_promote.ipynb", values, {}))
 
 # %% ../../nbs/api/train/11_commands.ipynb #6b36cb79
 @click.command(epilog="Example: iris-nb rollback && curl -s localhost:8000/model/info")

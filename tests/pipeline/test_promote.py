@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from iris_nb.audit.log import AuditLog
 from iris_nb.bundle import champion
+from iris_nb.predict.predictor import load_champion
 from iris_nb.table import SCHEMA
 from iris_nb.train.gate import from_json
 from iris_nb.train.tracking import aliased_version, run_of_version
+from tests.compare.test_commands import log_rows
 from tests.training import call
 
 # MLflow 3.17 asks SQLAlchemy 2.1 for a way of loading that it deprecates.
@@ -77,3 +80,21 @@ def test_the_list_of_runs_tells_what_happened(home, refused, best):
     assert "FINISHED" in said
     assert best in said
     assert "version 1" in said
+
+
+def test_a_verdict_on_logged_rows_is_a_sentence_of_the_gate_and_can_be_required(home, tracker, refused):
+    ids = log_rows(home, load_champion(home / "bundles"))
+    with AuditLog.open(home / "audit.db") as log:
+        log.label(ids[0], SCHEMA.classes[0])
+    done = call(home, "promote", "2", "--replay", "24h", "--require", "better", "--require", "equivalent")
+    assert done.returncode == 3, done.stderr + done.stdout
+    assert "difference of the Brier score" in done.stdout
+    assert "On logged rows, better or equivalent is required." in done.stdout
+    assert aliased_version(tracker, "champion") == "1"
+
+
+def test_a_required_verdict_without_a_comparison_refuses(home, tracker, refused):
+    done = call(home, "promote", "2", "--require", "better")
+    assert done.returncode == 3, done.stderr + done.stdout
+    assert "It was not compared with the champion on logged rows" in done.stdout
+    assert call(home, "promote", "2", "--replay", "soon").returncode == 2
