@@ -497,6 +497,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                         'iris_nb.compare.replay._query': ('api/compare/replay.html#_query', 'iris_nb/compare/replay.py'),
                                         'iris_nb.compare.replay._size_words': ( 'api/compare/replay.html#_size_words',
                                                                                 'iris_nb/compare/replay.py'),
+                                        'iris_nb.compare.replay.compare_on_log': ( 'api/compare/replay.html#compare_on_log',
+                                                                                   'iris_nb/compare/replay.py'),
                                         'iris_nb.compare.replay.read_chunks': ( 'api/compare/replay.html#read_chunks',
                                                                                 'iris_nb/compare/replay.py'),
                                         'iris_nb.compare.replay.replay': ('api/compare/replay.html#replay', 'iris_nb/compare/replay.py'),
