@@ -281,4 +281,4 @@ def test_a_cell_of_text_among_numbers_is_named_with_its_row():
     frame.loc[3, "area"] = "about 80"
     (fault,) = check(frame, HOUSES)
     assert fault.startswith("area is not ")
-    assert fault.endswith(' in row 3, but "about 80".')
+    assert fault.endswith(' in row 4, but "about 80".')
