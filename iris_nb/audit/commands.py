@@ -16,10 +16,11 @@ from pathlib import Path
 import click
 import msgspec
 
+from .anchor import note_anchor, read_anchors
 from .log import AuditLog
 from .maintenance import backup, export, prune, verify
 from .migrations import AuditError
-from ..config import log_url
+from ..config import log_url, setting
 
 # %% ../../nbs/api/audit/07_commands.ipynb #24ba5f25
 def _existing_log() -> str:
@@ -45,9 +46,32 @@ def audit() -> None:
     "Verify, export, back up or prune the audit log."
 
 # %% ../../nbs/api/audit/07_commands.ipynb #59445cee
+def _anchor_file() -> Path | None:
+    "Return the file that `IRIS_AUDIT_ANCHOR` names."
+    named = setting("IRIS_AUDIT_ANCHOR", "")
+    return Path(named) if named else None
+
+
+@audit.command("anchor", epilog="Example: iris-nb audit anchor /mnt/elsewhere/anchor.jsonl")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), required=False)
+def _anchor_command(file: Path | None) -> None:
+    """Append where the log ends to FILE, or to the file that IRIS_AUDIT_ANCHOR names.
+
+    Keep the file where those who can write to the log can't.
+    """
+    target = file or _anchor_file()
+    if target is None:
+        raise click.UsageError("Name a file, or set IRIS_AUDIT_ANCHOR.")
+    with _open_log() as log:
+        anchor = note_anchor(log.database, target)
+    click.echo(f"Row {anchor.seq:,} and event {anchor.event:,} are noted in {target}.")
+
+
 @audit.command("verify", epilog="Example: iris-nb audit verify --witness 120394:9f2c…")
 @click.option("--witness", metavar="HEAD", help="A head that was noted earlier, to hold the log to.")
-def _verify_command(witness: str | None) -> None:
+@click.option("--anchor", "file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="Anchors to hold the log to; without it, those of IRIS_AUDIT_ANCHOR.")
+def _verify_command(witness: str | None, file: Path | None) -> None:
     """Find the first row that was changed or removed.
 
     Exit code 1 where there is one, where a trigger or a changed view could falsify what is written or shown, and where
@@ -55,8 +79,10 @@ def _verify_command(witness: str | None) -> None:
     events are counted and not checked.
     """
     with _open_log() as log:
-        verification = verify(log, witness)
-    click.echo(f"{verification}\nHead: {verification.head}")
+        named = file or _anchor_file()
+        verification = verify(log, witness, read_anchors(named) if named else ())
+    lines = str(verification), verification.beside, f"Head: {verification.head}"
+    click.echo("\n".join(filter(None, lines)))
     sys.exit(0 if verification.sound else 1)
 
 # %% ../../nbs/api/audit/07_commands.ipynb #bda06a46

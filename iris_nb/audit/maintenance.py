@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, or_, select, text, update
 
+from .anchor import Anchor, anchor_fault
 from .chain import ChainedRequest, Position, follow_chain, parse_position
 from .connection import begin_exclusive
 from .covered import Covered, check_covered
@@ -70,6 +71,7 @@ class Verification:
     sound: bool
     sentence: str  # names the first row that was changed or removed
     head: str  # the newest row's place in the chain: note it elsewhere, and the log can be held to it
+    beside: str = ""  # what is known of events, labels and anchors
 
     def __str__(self) -> str:
         return self.sentence
@@ -159,16 +161,23 @@ def _first_fault(database: LogDatabase, start: Position, head: Position, witness
     return _rows_outside_chain(database) or _foreign_object(database)
 
 # %% ../../nbs/api/audit/06_maintenance.ipynb #bc558281
-def _covered_sentence(covered: Covered) -> str:
-    "Return what is known of events and labels, with a space before; nothing where there are none."
-    events = f" So are all {covered.events:,} events, and the labels that they tell of." if covered.events else ""
-    older = f" Labels older than the events, not checked: {covered.older_labels:,}." if covered.older_labels else ""
-    return events + older
+_NO_ANCHOR = "Whether the end was cut, or all of it replaced by an older copy, only an anchor or a witness can say."
+
+
+def _beside(covered: Covered, held: bool, anchors: Sequence[Anchor]) -> str:
+    "Return what is known beside the rows, and what is not."
+    said = [f"Events as they were written, with the labels that they tell of: {covered.events:,}."]
+    if covered.older_labels:
+        said.append(f"Labels older than the events, not checked: {covered.older_labels:,}.")
+    if anchors:
+        said.append(f"The log passes through all {len(anchors):,} anchors.")
+    return " ".join(said if held or anchors else [*said, _NO_ANCHOR])
 
 
 def verify(
     log: AuditLog,
     witness: str | None = None,  # a head that was noted earlier; the chain must still pass through it
+    anchors: Sequence[Anchor] = (),  # heads that were noted elsewhere from time to time
 ) -> Verification:
     "Check every row of the log against the hash chain."
     ends = log.database.ends()
@@ -178,16 +187,17 @@ def verify(
         return Verification(False, f"Row {head.seq + 1} was removed: the log once reached row {noted.seq}.", str(head))
     covered = check_covered(log.database, ends)
     fault = _first_fault(log.database, start, head, noted) or covered.fault
+    fault = fault or anchor_fault(log.database, ends, anchors)
     if fault and log.database.ends().anchor_seq != start.seq:
-        return verify(log, witness)
+        return verify(log, witness, anchors)
     if fault:
         return Verification(False, f"The log was tampered with: {fault}.", str(head))
     pruned = f"; {start.seq:,} before them were pruned" if start.seq else ""
-    sentence = f"All {head.seq - start.seq:,} rows are as they were written{pruned}.{_covered_sentence(covered)}"
+    sentence = f"All {head.seq - start.seq:,} rows are as they were written{pruned}."
     if noted.seq < start.seq:
         gone = f"The log can't be held to row {noted.seq} any more: rows up to {start.seq:,} were pruned. "
         return Verification(False, f"{gone}{sentence} Note the head anew after each prune.", str(head))
-    return Verification(True, sentence, str(head))
+    return Verification(True, sentence, str(head), _beside(covered, witness is not None, anchors))
 
 # %% ../../nbs/api/audit/06_maintenance.ipynb #f8056c47
 def _check_target(log: AuditLog, target: Path, overwrite: bool) -> None:

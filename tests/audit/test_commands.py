@@ -96,3 +96,20 @@ def test_events_are_listed_as_a_table_and_as_json(here):
     (line,) = run("events", "--kind", "service.start", "--json").output.splitlines()
     assert json.loads(line)["detail"] == {"version": "1"}
     assert run("events", "--since", "2999-01-01").output == "No such event.\n"
+
+
+def test_an_anchor_is_appended_and_the_log_is_held_to_it(here, tmp_path, monkeypatch):
+    monkeypatch.setenv("IRIS_AUDIT_ANCHOR", str(tmp_path / "anchor.jsonl"))
+    assert "only an anchor or a witness can say" not in run("anchor").output
+    assert run("verify").output.splitlines()[1].endswith("The log passes through all 1 anchors.")
+    tamper(here, "DELETE FROM rows WHERE seq > 8")
+    tamper(here, "DELETE FROM requests WHERE first > 8")
+    tamper(here, "UPDATE chain SET seq = 8, digest = (SELECT digest FROM requests WHERE first = 8)")
+    found = run("verify")
+    assert found.exit_code == 1
+    assert "noted row 10, and the log ends with row 8" in found.output
+    monkeypatch.delenv("IRIS_AUDIT_ANCHOR")
+    unheld = run("verify")
+    assert unheld.exit_code == 0
+    assert "only an anchor or a witness can say" in unheld.output
+    assert run("anchor").exit_code == 2

@@ -165,7 +165,7 @@ def test_pruning_removes_the_oldest_rows_with_their_labels_and_the_rest_still_pr
     assert prune(log, datetime.fromtimestamp(NOON // SECOND + 60, UTC)) == 60
     assert (log.count(), log.get("id-000059-00000"), log.get("id-000060-00000")["seq"]) == (40, None, 61)
     assert [row.seq for row in log.database.fetch(select(log.database.labels))] == [91]
-    assert verify(log, noted).sentence.startswith("All 40 rows are as they were written; 60 before them were pruned.")
+    assert verify(log, noted).sentence == "All 40 rows are as they were written; 60 before them were pruned."
     log.append(entries(110, 100))
     assert log.get("id-000109-00000")["seq"] == 110
     tamper(log, "UPDATE rows SET label = 'x' WHERE seq = 61")
