@@ -33,9 +33,9 @@ $(FEAST): deploy/lock/feast.txt | $(READY)
 	@touch $@
 
 feast: $(READY) $(FEAST) ## Test features that are looked up against a real Feast feature server.
-	@IRIS_REQUIRE_TOOLS=1 python -m pytest -q tests/lookup/test_feast.py
+	@IRIS_REQUIRE_TOOLS=1 python -m pytest -q tests/deploy/test_feast.py tests/lookup/test_feast.py
 
-deploy-check: $(READY) test-tools $(CLIENTS) ## Check what deploys: compose file, proxy, manifests, Prometheus, deploy.sh, the wheel.
+deploy-check: $(READY) test-tools $(CLIENTS) $(FEAST) ## Check what deploys: compose file, proxy, manifests, Prometheus, deploy.sh, the wheel.
 	@IRIS_REQUIRE_TOOLS=1 python -m pytest -q tests/deploy --ignore=tests/deploy/test_workflows.py
 
 workflows-check: $(READY) ## Check the workflows: their schema, what they may do, that each job's command exists here.
