@@ -21,7 +21,6 @@ from ..audit.chain import Position, parse_position
 from ..audit.history import LogDatabase
 from ..config import IrisError, atomic_write
 from ..schema import Kind, Schema
-from ..train.data import data_hash
 
 # %% ../../nbs/api/retrain/00_training_set.ipynb #e6b32b05
 class DatasetError(IrisError):
@@ -138,6 +137,8 @@ def training_set(
     last_row: int | None = None,  # as it was noted, to make a set again
 ) -> TrainingSet:
     "Return what could be learned at a moment; raise `DatasetError` where that is nothing."
+    from iris_nb.train.data import data_hash  # loads scikit-learn
+
     schema, position = database.schema, position_at(database, query.as_of, last_row)
     train, held = divide(labelled_rows(database, query, position.seq), query, schema.target)
     if train.empty:

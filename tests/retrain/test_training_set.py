@@ -119,6 +119,13 @@ def test_a_window_begins_with_its_first_moment(log: AuditLog):
     assert labelled_rows(log.database, Query(10**6, since=18_000))["seq"].tolist() == [18, 19, 20]
 
 
+def test_a_row_that_is_dated_after_the_moment_is_not_seen_though_its_label_is_older(log: AuditLog):
+    answer(log, PEOPLE, [PERSON], 40_000)
+    label(log, 21, RED, 30_000)
+    assert 21 not in set(labelled_rows(log.database, Query(35_000))["seq"])
+    assert 21 in set(labelled_rows(log.database, Query(40_000))["seq"])
+
+
 def test_later_labels_corrections_and_requests_leave_a_set_proven(log: AuditLog):
     noted = training_set(log.database, Query(15_500)).provenance
     label(log, 1, PEOPLE.classes[0], 16_000)
