@@ -316,20 +316,34 @@ def _gain(
     return float((table.max(axis=1).sum() - table.sum(axis=0).max()) / wrong) if wrong else 0.0
 
 
+def _neighbours(
+    numbers: NDArray[np.float64],  # of each row; NaN for gaps
+    classes: NDArray[np.int64],  # of each row
+) -> NDArray[np.int64]:  # of each row
+    "Return groups of neighbouring numbers, which end where a class does too, so that a rare class is not drowned."
+    known = ~np.isnan(numbers)
+    inner, labels = numbers[known], classes[known]
+    parts = max(2, min(_GROUPS, len(inner) // 10))
+    edges = [np.quantile(inner, np.linspace(0, 1, parts + 1))] if len(inner) else []
+    for label in np.flatnonzero(np.bincount(labels) >= 10):
+        own = inner[labels == label]
+        low, high = np.quantile(own, [0.005, 0.995], method="inverted_cdf")
+        edges.append(np.array([own.min(), low, np.nextafter(high, np.inf), np.nextafter(own.max(), np.inf)]))
+    cuts = np.unique(np.concatenate(edges)) if edges else inner
+    return np.where(known, np.searchsorted(cuts, numbers, side="right"), len(cuts) + 1).astype(np.int64)
+
+
 def gives_away(found: Survey, column: Column, target: Column) -> bool:
     "Return whether a column alone tells nearly every row's class."
     sample = found.sample.slice(0, _MOST_SAMPLED)
-    cells, labels = sample[column.name].combine_chunks(), sample[target.name].combine_chunks()
-    if len(column.values) > _GROUPS and not np.isnan(column.numbers).any() and len(column.numbers):
-        numbers = to_numbers(cells, found.decimal)
-        inner = numbers[~np.isnan(numbers)]
-        edges = np.unique(np.quantile(inner, np.linspace(0, 1, _GROUPS + 1))) if len(inner) else inner
-        groups = np.where(np.isnan(numbers), len(edges) + 1, np.searchsorted(edges, numbers, side="right"))
-    else:
-        groups = _codes(cells)
-        if len(np.unique(groups)) * 5 > len(groups):
-            return False
-    return _gain(groups.astype(np.int64), _codes(labels)) >= 0.98
+    cells, labels = sample[column.name].combine_chunks(), _codes(sample[target.name].combine_chunks())
+    groups = _codes(cells)
+    is_repeated = len(column.values) <= _GROUPS and len(np.unique(groups)) * 5 <= len(groups)
+    if not is_repeated and len(column.numbers) and not np.isnan(column.numbers).any():
+        groups = _neighbours(to_numbers(cells, found.decimal), labels)
+    elif len(np.unique(groups)) * 5 > len(groups):
+        return False
+    return _gain(groups, labels) >= 0.98
 
 
 def _codes(cells: pa.Array) -> NDArray[np.int64]:
