@@ -71,6 +71,24 @@ def _drifted(column: _Floats, feature: Kind, size: float, spread: float, rng: np
     return np.where(moved, feature.bounds[int(size > 0)], column)
 
 # %% ../../nbs/api/run/03_simulate.ipynb #2eb0fdc2
+def _jittered(
+    column: _Floats,  # a quantity in the training sample
+    picked: NDArray[np.int_],  # the rows that are drawn
+    rng: np.random.Generator,
+) -> _Floats:  # shape (picked rows,)
+    "Return the values of some rows, each moved a little along the sorted sample; gaps stay gaps."
+    known = np.sort(column[~np.isnan(column)])
+    n, noise = len(known), rng.normal(0, 0.03, len(picked))
+    places = np.argsort(np.argsort(column))[picked]  # gaps come last
+    moved = np.abs(np.minimum(places, n - 1) + 0.5 + n * noise)
+    moved = np.clip(n - np.abs(n - moved), 0, n)  # reflected at both ends
+    if len(np.unique(known)) > 0.99 * n:
+        found = np.interp(moved - 0.5, np.arange(n), known) if n else column[picked]
+    else:
+        found = known[np.minimum(moved.astype(int), n - 1)]
+    return np.where(np.isnan(column[picked]), np.nan, found)
+
+
 def generate_rows(
     scenario: Scenario,
     trained: _Floats,  # the training sample, shape (rows, features)
@@ -80,13 +98,15 @@ def generate_rows(
     "Generate every row of a scenario."
     rng, spread = np.random.default_rng(scenario.seed), _spread(trained)
     picked = rng.integers(0, len(trained), scenario.requests)
-    blur = np.where([f.is_discrete for f in schema.features], 0, spread)
-    X = trained[picked] + rng.normal(0, 0.1, (scenario.requests, trained.shape[1])) * blur
+    X = np.column_stack([column[picked] if f.is_discrete else _jittered(column, picked, rng)
+                         for f, column in zip(schema.features, trained.T, strict=True)])
+    X = np.where(np.isin(X, trained), X, _rounded(X, spread))  # what occurs is written as it occurs
     if scenario.drift:
         i = schema.names.index(scenario.drift)
         late = X[int(scenario.onset * scenario.requests) :, i]
         late[:] = _drifted(late, schema.features[i], scenario.size, spread[i], rng)
-    return _clipped(_rounded(X, spread), schema), [labels[p] for p in picked]
+        late[:] = _rounded(late[:, None], spread[i : i + 1])[:, 0]
+    return _clipped(X, schema), [labels[p] for p in picked]
 
 # %% ../../nbs/api/run/03_simulate.ipynb #be539897
 def _corrupt(row: dict[str, Any], schema: Schema, rng: np.random.Generator) -> dict[str, Any]:

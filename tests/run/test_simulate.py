@@ -7,6 +7,7 @@ from click.testing import CliRunner
 from iris_nb.bundle import champion, read_bundle
 from iris_nb.cli import cli
 from iris_nb.lookup.table import FeatureTable, Record
+from iris_nb.monitor.distances import ks
 from iris_nb.request import request_schema
 from iris_nb.run.simulate import Scenario, SimulateError, _asked, _corrupt, _keys, generate_rows
 from iris_nb.schema import Number, Schema, faults_of
@@ -75,3 +76,13 @@ def test_keys_that_nothing_has_are_asked_for_by_the_command_that_puts_them(tmp_p
 
 def test_without_lookups_no_feature_table_is_needed(tmp_path):
     assert _keys(SCHEMA, tmp_path / "none.db") == {}
+
+
+def test_a_quantity_whose_values_repeat_keeps_its_distribution():
+    passengers = Schema("fares", "passenger", (Number("fare", "pound", 0, 600, "Fare.", 7.8958),), "kind", ("a", "b"))
+    rng = np.random.default_rng(0)
+    fares = np.concatenate([np.repeat([7.2292, 7.8958, 8.05, 13.0, 26.55], 120), rng.lognormal(3.5, 1, 300).round(4)])
+    trained = fares.clip(0, 600)[:, None]
+    X, _ = generate_rows(Scenario(requests=3000), trained, ["a"] * len(trained), passengers)
+    assert ks(trained[:, 0], X[:, 0]) < 0.05
+    assert np.isin(X, trained).all()
