@@ -65,7 +65,8 @@ class Kind:
     @property
     def label(self) -> str:
         "Return the name as people write it, with the unit: for axes and controls."
-        return f"{self.name.replace('_', ' ')} ({self.unit})".removesuffix(" ()")
+        name = self.name.replace("_", " ").removesuffix(f" {self.unit.lower()}")  # which some names end with
+        return f"{name} ({self.unit})".removesuffix(" ()")
 
     @property
     def expected(self) -> str:

@@ -132,3 +132,11 @@ def test_schemas_with_the_same_features_in_another_order_differ():
     assert differences(HOUSES, dataclasses.replace(HOUSES, features=HOUSES.features[::-1])) == [
         "features are in another order"
     ]
+
+
+def test_a_unit_that_ends_a_name_is_not_said_twice():
+    labels = [
+        Number(name, unit, 0, 9, "", 1).label for name, unit in (("bill_mm", "mm"), ("bill", "mm"), ("a_eur", "EUR"))
+    ]
+    assert labels == ["bill (mm)", "bill (mm)", "a (EUR)"]
+    assert Number("comm", "mm", 0, 9, "", 1).label == "comm (mm)"

@@ -78,7 +78,7 @@ def drift_part(
         return [note("Drift is measured against the champion's training sample, and there is none yet.", "make train")]
     judged = [v for v in verdicts if v.distances]
     worst = sorted(judged, key=lambda v: v.p_value)[:most]
-    pairs = [_feature_figures(reference_in(predictor), seen.rows, v) for v in judged if v in worst]
+    pairs = [_feature_figures(reference_in(predictor), seen.rows, v) for v in worst]
     return [_sentences(verdicts), *(piece for pair in pairs for piece in pair), _distances_table(judged)]
 
 # %% ../../nbs/api/dashboard/04_model_health.ipynb #4e443737

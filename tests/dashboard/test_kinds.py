@@ -9,6 +9,7 @@ import uuid_utils
 from iris_nb.audit.log import AuditLog, Entry, ids_of
 from iris_nb.bundle import champion
 from iris_nb.dashboard.app import App, Source
+from iris_nb.dashboard.model_health import drift_part
 from iris_nb.dashboard.page import View
 from iris_nb.examples import HOUSES, houses
 from iris_nb.monitor.watch import _lines_of, report_of
@@ -117,3 +118,11 @@ def test_the_watch_says_what_decisions_cost(source):
     assert report.cost.labelled == 30
     assert report.cost.realised is not None
     assert any("with a true class cost" in line for line in _lines_of(report))
+
+
+def test_the_most_suspicious_feature_is_drawn_first(source):
+    seen = source.snapshot(View("1h"))
+    report = report_of(source.log, "1h", source.predictor(), HOUSES)
+    pieces = drift_part(source.predictor(), seen.found.seen, report.drift)
+    worst = min((v for v in report.drift if v.distances), key=lambda v: v.p_value)
+    assert str(pieces[1].layout.meta).startswith(worst.sentence.partition(" By chance")[0][:20])
