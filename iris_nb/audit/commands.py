@@ -76,7 +76,7 @@ def _verify_command(witness: str | None, file: Path | None) -> None:
 
     Exit code 1 where there is one, where a trigger or a changed view could falsify what is written or shown, and where
     the witness was pruned. Events and labels are held to the chain of the events; labels that are older than the
-    events are counted and not checked.
+    events are counted and not checked. `iris-nb dataset --verify FILE` proves the rows that a model was trained on.
     """
     with _open_log() as log:
         named = file or _anchor_file()
