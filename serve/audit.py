@@ -1,8 +1,13 @@
 """The audit log as the service uses it: opened when it can be, checked, and what is wrong with it in a sentence."""
 
 import logging
+import os
+import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+from iris_nb.audit.anchor import note_anchor
 from iris_nb.audit.log import AuditError, AuditLog, AuditReplaced, Entry
 from serve.errors import LogDown, RowRefused, strip_paths
 from serve.metrics import Metrics
@@ -10,12 +15,16 @@ from serve.metrics import Metrics
 log = logging.getLogger("serve")
 
 
+_ANCHOR_SECONDS = 3600.0
+
+
 class AuditTrail:
     "Opens, checks and writes the audit log; `fault` says why it can't be written, and is empty while it can."
 
-    def __init__(self, open_log: Callable[[], AuditLog], metrics: Metrics) -> None:
-        self._open, self._metrics = open_log, metrics
+    def __init__(self, open_log: Callable[[], AuditLog], metrics: Metrics, anchor: Path | None = None) -> None:
+        self._open, self._metrics, self._anchor = open_log, metrics, anchor
         self._log: AuditLog | None = None
+        self._anchored = -_ANCHOR_SECONDS  # when the ends of the chains were last noted; before the first, long ago
         self.fault = "The audit log is not open yet."
 
     @property
@@ -67,11 +76,34 @@ class AuditTrail:
             return True
         return False
 
+    def note(self, kind: str, subject: str = "", actor: str | None = None, **detail: Any) -> None:
+        "Write an event. A log that can't take it stops nothing: the program's own log says so."
+        if self._log is None or self.fault:
+            return
+        try:
+            self._log.events.append(kind, subject, actor, **detail)
+            self._log.database.engine.dispose()  # the writer alone keeps the files open, so that it notices their loss
+        except Exception as error:  # whatever it is, the service goes on
+            log.error("an event was not written to the audit log", extra={"kind": kind, "fault": str(error)})
+
+    def anchor(self, now: bool = False) -> None:
+        "Note the ends of the chains elsewhere, once an hour or `now`; what can't be noted stops nothing."
+        if not self._anchor or self._log is None or (time.monotonic() - self._anchored < _ANCHOR_SECONDS and not now):
+            return
+        self._anchored = time.monotonic()
+        try:
+            note_anchor(self._log.database, self._anchor)
+        except Exception as error:  # whatever it is, the service goes on
+            log.error("the audit log was not anchored", extra={"fault": str(error)})
+
     def close(self) -> None:
-        "Close the log; what was committed stays."
+        "Close the log, with the event and the anchor of it; what was committed stays."
         if self._log:
             if not self.fault:
                 self.watch()  # what a file that was moved away lacks is written to it
+            if not self.fault:
+                self.note("service.stop", pid=os.getpid())
+                self.anchor(now=True)
             self._log.close()
 
 

@@ -2,9 +2,10 @@
 
 import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
-from iris_nb.bundle import BundleError, champion, roll_back
+from iris_nb.bundle import BundleError, Card, champion, roll_back
 from iris_nb.predict.predictor import Predictor
 from iris_nb.schema import Schema
 from iris_nb.table import SCHEMA
@@ -16,8 +17,10 @@ log = logging.getLogger("serve")
 class ModelReloader:
     "Keeps the model that the pointer names; a bundle that can't be trusted changes nothing, whatever is wrong with it."
 
-    def __init__(self, root: Path, schema: Schema = SCHEMA) -> None:
-        self.root, self._schema = root, schema
+    def __init__(
+        self, root: Path, schema: Schema = SCHEMA, on_change: Callable[[Card, str], None] = lambda card, folder: None
+    ) -> None:
+        self.root, self._schema, self._on_change = root, schema, on_change
         self.model: Predictor | None = None
         self.fault = ""  # why the newest champion does not answer
         self._folder: Path | None = None
@@ -28,6 +31,11 @@ class ModelReloader:
         if self.model is None:
             raise NoModel(self.why_none, retry_after=5)
         return self.model
+
+    @property
+    def folder(self) -> str:
+        "The name of the folder of the model that answers; empty where there is none."
+        return self._folder.name if self._folder else ""
 
     @property
     def why_none(self) -> str:
@@ -67,6 +75,7 @@ class ModelReloader:
         if folder is not None and folder != self._folder:
             self.model, self._folder = Predictor.load(folder, self._schema), folder
             log.info("a champion took over", extra={"bundle": folder.name})
+            self._on_change(self.model.card, folder.name)
 
 
 def _sentence(error: Exception) -> str:

@@ -16,7 +16,9 @@ from typing import Any
 
 from litestar import Litestar
 
+from iris_nb import __version__
 from iris_nb.audit.log import AuditLog
+from iris_nb.bundle import Card
 from iris_nb.lookup.sources import Sources
 from iris_nb.request import request_schema
 from iris_nb.schema import Schema
@@ -48,8 +50,8 @@ class Service:
         shared = SharedCounters(settings.counts) if settings.workers > 1 else None
         self.metrics = Metrics(self.state, shared)
         self.metrics.registry.register(WatchReport(settings.home / "watch.json"))
-        self.audit = AuditTrail(partial(_open_log, settings, schema), self.metrics)
-        self.reloader = ModelReloader(settings.bundles, schema)
+        self.audit = AuditTrail(partial(_open_log, settings, schema), self.metrics, settings.audit_anchor)
+        self.reloader = ModelReloader(settings.bundles, schema, self._tell_model)
         self.batcher = Batcher(self.reloader.current, self.audit, self.metrics, settings.queue)
         open_sources = partial(
             Sources, schema, settings.home / "features.db", settings.features_url, settings.features_seconds
@@ -66,6 +68,7 @@ class Service:
         self.reloader.check()
         self.audit.check()
         self.rows.check()
+        self._tell_start()
         self.batcher.start()
         _calm_garbage_collector()
         watch = asyncio.create_task(self._watch())
@@ -81,12 +84,28 @@ class Service:
             self.lines.flush()
             writer.flush()
 
+    def _tell_start(self) -> None:
+        "Write the event of the start."
+        card = self.reloader.model.card if self.reloader.model else None
+        about = {"version": card.version, "bundle": self.reloader.folder} if card else {}
+        self.audit.note("service.start", card.name if card else "", program=__version__, pid=os.getpid(), **about)
+
+    def _tell_model(self, card: Card, folder: str) -> None:
+        "Write the event of another model's taking over."
+        self.audit.note("service.reload", card.name, version=card.version, bundle=folder, pid=os.getpid())
+
     async def _watch(self) -> None:
         "Look after bodies, champion, counts and log, now and then; one that fails keeps none of the others waiting."
         while True:
             await asyncio.sleep(self.settings.watch_seconds)
             self.bodies.cancel_slow()
-            for duty in (self.reloader.check, self.metrics.publish, self.audit.watch, self.rows.check):
+            for duty in (
+                self.reloader.check,
+                self.metrics.publish,
+                self.audit.watch,
+                self.audit.anchor,
+                self.rows.check,
+            ):
                 try:
                     await asyncio.to_thread(duty)
                 except Exception:

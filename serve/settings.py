@@ -122,6 +122,9 @@ class Settings:
         _one_of("full", "normal"),
     )
     audit_timeout: float = _setting(5.0, "seconds to wait for others who write the log", _number(float, 0.1, 600))
+    audit_anchor: Path | None = _setting(
+        None, "file elsewhere that the ends of the log's chains are noted in, hourly and at each stop", Path
+    )
     features_url: str = _setting("", "a Feast server to look features up; by default features.db in the home", _address)
     features_seconds: float = _setting(1.0, "seconds to wait for features", _number(float, 0.01, 60))
     queue: int = _setting(50_000, "rows that may wait; more are sent away with 429", _number(int, 1, 10_000_000))

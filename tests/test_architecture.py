@@ -45,6 +45,7 @@ LIGHT = {
     "audit.log",
     "audit.history",
     "audit.events",
+    "audit.anchor",
     "predict.predictor",
     "compare.experiment",
     "lookup.source",

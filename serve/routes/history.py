@@ -115,7 +115,7 @@ async def label(
 ) -> LoggedPrediction:
     asked = await asyncio.to_thread(parse_label, service.schema, context.body)
     _check_id(id)
-    await asyncio.to_thread(service.audit.log.label, id, asked.label, asked.correct)
+    await asyncio.to_thread(service.audit.log.label, id, asked.label, asked.correct, context.caller)
     return await _logged(service, id)
 
 

@@ -1,6 +1,7 @@
 """The model that answers, and which one it is to be."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from litestar import Router, get, post
@@ -8,6 +9,7 @@ from litestar.di import NamedDependency
 
 from iris_nb.bundle import Card
 from serve.auth import MAY_NEED_KEY, always_needs_key, needs_key
+from serve.batching import RequestContext
 from serve.errors import error_responses
 from serve.service import Service
 
@@ -36,9 +38,12 @@ async def reload(service: NamedDependency[Service]) -> Card:
 
 
 @post("/model/rollback", operation_id="model_rollback", summary="Go back to the champion before this one", **_CHANGES)
-async def rollback(service: NamedDependency[Service]) -> Card:
+async def rollback(service: NamedDependency[Service], context: NamedDependency[RequestContext]) -> Card:
     await asyncio.to_thread(service.reloader.roll_back)
-    return service.reloader.current().card
+    card = service.reloader.current().card
+    about = {"version": card.version, "bundle": service.reloader.folder}
+    await asyncio.to_thread(partial(service.audit.note, "model.rollback", card.name, context.caller, **about))
+    return card
 
 
 routes = [Router("/", route_handlers=[info, reload, rollback], security=MAY_NEED_KEY, tags=["model"])]

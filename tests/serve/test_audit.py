@@ -7,10 +7,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from litestar.testing import TestClient
 
+from iris_nb.audit.anchor import read_anchors
+from iris_nb.audit.events import Event
 from iris_nb.audit.log import AuditError, AuditLog
 from iris_nb.audit.maintenance import verify
 from iris_nb.table import SCHEMA
+from serve.app import create_app
 from serve.errors import LogDown
 from serve.service import Service
 from serve.settings import Settings
@@ -184,3 +188,52 @@ def test_a_log_that_can_only_be_read_is_noticed_at_the_start(make_client, home, 
     client = make_client(watch_seconds=3600)
     assert client.get("/health/ready").status_code == 503
     assert "read-only" in client.get("/health").json()["faults"][0]
+
+
+def events(home: Path) -> list[Event]:
+    with AuditLog.open(home / "audit.db", schema=None, read_only=True) as log:
+        return log.events.list()[::-1]
+
+
+def test_start_label_and_stop_of_a_service_are_events_with_their_actors(home, make_client, row):
+    with TestClient(create_app(Settings(home=home))) as client:
+        id = client.post("/predict", json=row).json()["prediction_ids"][0]
+        assert client.post(f"/predictions/{id}/label", json={"label": SCHEMA.classes[0]}).status_code == 200
+    found = events(home)
+    assert [e.kind for e in found] == ["service.start", "label.set", "service.stop"]
+    assert found[0].detail["version"] == "1"
+    assert found[1].subject == id
+    with AuditLog.open(home / "audit.db", schema=None, read_only=True) as log:
+        assert verify(log).sound
+
+
+def test_an_event_that_can_not_be_written_stops_nothing(home: Path):
+    service = Service(Settings(home=home))
+    service.audit.note("service.start")  # not open yet
+
+    class Refuses:
+        def append(self, *words: object, **detail: object) -> None:
+            raise AuditError("The disk is full.")
+
+    service.audit.check()
+    service.audit.log.events = Refuses()  # type: ignore[assignment]
+    service.audit.note("service.start")
+    service.audit.close()
+
+
+def test_the_ends_of_the_chains_are_noted_elsewhere_at_the_first_look_and_at_the_stop(home, tmp_path, row):
+    elsewhere = tmp_path / "anchor.jsonl"
+    with TestClient(create_app(Settings(home=home, audit_anchor=elsewhere, watch_seconds=0.05))) as client:
+        wait_until(elsewhere.exists, "the first anchor")
+        assert client.post("/predict", json=row).status_code == 200
+    anchors = read_anchors(elsewhere)
+    assert [a.seq for a in anchors] == [0, 1]
+    with AuditLog.open(home / "audit.db", schema=None, read_only=True) as log:
+        assert verify(log, anchors=anchors).sound
+
+
+def test_an_anchor_that_can_not_be_written_stops_nothing(home, tmp_path, row):
+    settings = Settings(home=home, audit_anchor=tmp_path / "nowhere" / "anchor.jsonl", watch_seconds=0.05)
+    with TestClient(create_app(settings)) as client:
+        assert client.post("/predict", json=row).status_code == 200
+    assert events(home)[-1].kind == "service.stop"

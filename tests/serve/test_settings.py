@@ -29,6 +29,7 @@ def test_every_setting_can_be_set_and_says_what_it_is_for():
     texts = {
         "home": "/srv/iris", "host": "127.0.0.2", "port": "81", "workers": "3", "database_url": "postgresql://db/iris",
         "allowed_hosts": "iris.example", "features_url": "http://feast:6566", "features_seconds": "2",
+        "audit_anchor": "/mnt/anchor.jsonl",
         "audit_sync": "normal", "audit_timeout": "2", "queue": "7", "max_rows": "8", "max_body": "2048",
         "body_seconds": "3",
         "api_keys": f"{key.name}:{key.digest}", "rate_limit": "2.5", "cors_origins": "https://a.example, https://b.example",
