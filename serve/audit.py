@@ -4,6 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,7 @@ class AuditTrail:
         "Check a log that could not be written, or whose file is gone or another one; a look at its file otherwise."
         if self.fault or self._is_replaced():
             self.check()
+        self.anchor()
 
     def _is_replaced(self) -> bool:
         guard = self._log.database.guard if self._log else None
@@ -78,23 +80,15 @@ class AuditTrail:
 
     def note(self, kind: str, subject: str = "", actor: str | None = None, **detail: Any) -> None:
         "Write an event. A log that can't take it stops nothing: the program's own log says so."
-        if self._log is None or self.fault:
-            return
-        try:
-            self._log.events.append(kind, subject, actor, **detail)
-            self._log.database.engine.dispose()  # the writer alone keeps the files open, so that it notices their loss
-        except Exception as error:  # whatever it is, the service goes on
-            log.error("an event was not written to the audit log", extra={"kind": kind, "fault": str(error)})
+        if self._log and not self.fault:
+            about = partial(_write_event, self._log, kind, subject, actor, detail)
+            _try("an event was not written to the audit log", about)
 
     def anchor(self, now: bool = False) -> None:
         "Note the ends of the chains elsewhere, once an hour or `now`; what can't be noted stops nothing."
-        if not self._anchor or self._log is None or (time.monotonic() - self._anchored < _ANCHOR_SECONDS and not now):
-            return
-        self._anchored = time.monotonic()
-        try:
-            note_anchor(self._log.database, self._anchor)
-        except Exception as error:  # whatever it is, the service goes on
-            log.error("the audit log was not anchored", extra={"fault": str(error)})
+        if self._anchor and self._log and (now or time.monotonic() - self._anchored >= _ANCHOR_SECONDS):
+            self._anchored = time.monotonic()
+            _try("the audit log was not anchored", partial(note_anchor, self._log.database, self._anchor))
 
     def close(self) -> None:
         "Close the log, with the event and the anchor of it; what was committed stays."
@@ -105,6 +99,19 @@ class AuditTrail:
                 self.note("service.stop", pid=os.getpid())
                 self.anchor(now=True)
             self._log.close()
+
+
+def _write_event(opened: AuditLog, kind: str, subject: str, actor: str | None, detail: dict[str, Any]) -> None:
+    opened.events.append(kind, subject, actor, **detail)
+    opened.database.engine.dispose()  # the writer alone keeps the files open, so that it notices their loss
+
+
+def _try(complaint: str, do: Callable[[], object]) -> None:
+    "Do what the service can go on without."
+    try:
+        do()
+    except Exception as error:  # whatever it is, the service goes on
+        log.error(complaint, extra={"fault": str(error)})
 
 
 def _blames_rows(error: AuditError) -> bool:

@@ -51,12 +51,9 @@ class Service:
         self.metrics = Metrics(self.state, shared)
         self.metrics.registry.register(WatchReport(settings.home / "watch.json"))
         self.audit = AuditTrail(partial(_open_log, settings, schema), self.metrics, settings.audit_anchor)
-        self.reloader = ModelReloader(settings.bundles, schema, self._tell_model)
+        self.reloader = ModelReloader(settings.bundles, schema, partial(_tell_model, self.audit))
         self.batcher = Batcher(self.reloader.current, self.audit, self.metrics, settings.queue)
-        open_sources = partial(
-            Sources, schema, settings.home / "features.db", settings.features_url, settings.features_seconds
-        )
-        lookup = FeatureLookup(open_sources, settings.features_seconds, settings.queue)
+        lookup = FeatureLookup(partial(_open_sources, settings, schema), settings.features_seconds, settings.queue)
         self.rows = Rows(self.batcher, lookup if self.asked is not schema else None)
         self.lines = RequestLines(quiet=settings.log_level == "warning")
         self.since = time.monotonic()
@@ -68,7 +65,7 @@ class Service:
         self.reloader.check()
         self.audit.check()
         self.rows.check()
-        self._tell_start()
+        _tell_start(self.audit, self.reloader)
         self.batcher.start()
         _calm_garbage_collector()
         watch = asyncio.create_task(self._watch())
@@ -84,28 +81,12 @@ class Service:
             self.lines.flush()
             writer.flush()
 
-    def _tell_start(self) -> None:
-        "Write the event of the start."
-        card = self.reloader.model.card if self.reloader.model else None
-        about = {"version": card.version, "bundle": self.reloader.folder} if card else {}
-        self.audit.note("service.start", card.name if card else "", program=__version__, pid=os.getpid(), **about)
-
-    def _tell_model(self, card: Card, folder: str) -> None:
-        "Write the event of another model's taking over."
-        self.audit.note("service.reload", card.name, version=card.version, bundle=folder, pid=os.getpid())
-
     async def _watch(self) -> None:
         "Look after bodies, champion, counts and log, now and then; one that fails keeps none of the others waiting."
         while True:
             await asyncio.sleep(self.settings.watch_seconds)
             self.bodies.cancel_slow()
-            for duty in (
-                self.reloader.check,
-                self.metrics.publish,
-                self.audit.watch,
-                self.audit.anchor,
-                self.rows.check,
-            ):
+            for duty in (self.reloader.check, self.metrics.publish, self.audit.watch, self.rows.check):
                 try:
                     await asyncio.to_thread(duty)
                 except Exception:
@@ -148,6 +129,22 @@ def _health(state: dict[str, Any], faults: list[str]) -> Health:
         uptime_seconds=state["uptime_seconds"],
         faults=faults or [f for f in (state["model_fault"],) if f],
     )
+
+
+def _tell_start(audit: AuditTrail, reloader: ModelReloader) -> None:
+    "Write the event of the start."
+    card = reloader.model.card if reloader.model else None
+    about = {"version": card.version, "bundle": reloader.folder} if card else {}
+    audit.note("service.start", card.name if card else "", program=__version__, pid=os.getpid(), **about)
+
+
+def _tell_model(audit: AuditTrail, card: Card, folder: str) -> None:
+    "Write the event of another model's taking over."
+    audit.note("service.reload", card.name, version=card.version, bundle=folder, pid=os.getpid())
+
+
+def _open_sources(settings: Settings, schema: Schema) -> Sources:
+    return Sources(schema, settings.home / "features.db", settings.features_url, settings.features_seconds)
 
 
 def _open_log(settings: Settings, schema: Schema) -> AuditLog:

@@ -96,6 +96,12 @@ def _name(setting: str) -> str:
     return f"IRIS_{setting.upper()}"
 
 
+def _name_in(environ: Mapping[str, str], setting: str) -> str:
+    "Return the variable that gives a setting: the one of before where only that is there."
+    name = _name(setting)
+    return _name(_RENAMED[setting]) if setting in _RENAMED and not environ.get(name, "").strip() else name
+
+
 def renamed(environ: Mapping[str, str] = os.environ) -> list[str]:
     "Return a line for each setting that is given by the name that it had before."
     return [
@@ -122,9 +128,7 @@ class Settings:
         _one_of("full", "normal"),
     )
     audit_timeout: float = _setting(5.0, "seconds to wait for others who write the log", _number(float, 0.1, 600))
-    audit_anchor: Path | None = _setting(
-        None, "file elsewhere that the ends of the log's chains are noted in, hourly and at each stop", Path
-    )
+    audit_anchor: Path | None = _setting(None, "file elsewhere that the log's ends are noted in, hourly", Path)
     features_url: str = _setting("", "a Feast server to look features up; by default features.db in the home", _address)
     features_seconds: float = _setting(1.0, "seconds to wait for features", _number(float, 0.01, 60))
     queue: int = _setting(50_000, "rows that may wait; more are sent away with 429", _number(int, 1, 10_000_000))
@@ -177,9 +181,7 @@ class Settings:
         found: dict[str, Any] = {"home": home_folder()}  # the same for every program, whatever folder it starts in
         faults = []
         for f in fields(cls):
-            name = _name(f.name)
-            if not environ.get(name, "").strip() and f.name in _RENAMED:
-                name = _name(_RENAMED[f.name])
+            name = _name_in(environ, f.name)
             if text := environ.get(name, "").strip():
                 try:
                     found[f.name] = f.metadata["read"](text)
