@@ -199,7 +199,7 @@ def replay(
                   sums.read - sums.answered, sums.answered - n, sums.flips, sums.equal, sums.shift / n, sums.moved / n,
                   sums.largest, sums.sizes[0], sums.sizes[1] if before else None, paired(sums.in_order(), margin))
 
-# %% ../../nbs/api/compare/01_replay.ipynb #d9150b7e
+# %% ../../nbs/api/compare/01_replay.ipynb #b8b1a294
 def compare_on_log(
     place: str,  # path or address of the log
     challenger: Predictor,
@@ -212,7 +212,7 @@ def compare_on_log(
         rows = rows_to_replay(log.database, since, None, against)
         return replay(log.database, challenger, rows, margin).sequence
 
-# %% ../../nbs/api/compare/01_replay.ipynb #0f76949c
+# %% ../../nbs/api/compare/01_replay.ipynb #62cfdba7
 def _size_words(sizes: NDArray[np.int64]) -> str:
     total = max(1, int(sizes.sum()))
     mean = float(np.arange(len(sizes)) @ sizes) / total
