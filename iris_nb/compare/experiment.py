@@ -221,7 +221,7 @@ def sample_ratio(
     return (f"The challenger has {challenger / count:.2%} of {count:,} keys where {share:.2%} was asked for: more than "
             "chance explains. The arms can't be compared; look for what keeps requests of one arm out of the log.")
 
-# %% ../../nbs/api/compare/02_experiment.ipynb #25baa9cf
+# %% ../../nbs/api/compare/02_experiment.ipynb #d4eae7a4
 SLOW_MS = 100.0  # an answer that takes longer is slow
 UNSURE_AT = 0.1  # error rate of the prediction sets that say whether an answer is unsure
 
