@@ -40,7 +40,6 @@ COMMANDS = (
     Command("score", "iris_nb.predict.commands:score_command", "Answer every row of a file."),
     Command("features", "iris_nb.lookup.commands:features", "Put, get or list features that are looked up."),
     Command("replay", "iris_nb.compare.commands:replay_command", "Let a model answer what the log holds."),
-    Command("experiment", "iris_nb.compare.commands:experiment", "Try a challenger on a share of the callers."),
     Command("dataset", "iris_nb.retrain.commands:dataset", "Make a training set of the log, or prove one."),
     Command("audit", "iris_nb.audit.commands:audit", "Verify, export, back up or prune the audit log."),
     Command("key", "iris_nb.keys:key", "Make an API key for a caller."),

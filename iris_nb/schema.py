@@ -87,7 +87,7 @@ class Schema:
 _RESERVED = frozenset((
     "seq", "id", "first", "request_id", "time", "label", "confidence", "probabilities", "model_name", "model_version",
     "duration_ms", "caller", "decision", "checks", "digest", "true_label", "labelled", "superseded", "prediction",
-    "timestamp",
+    "timestamp", "experiment_name", "experiment_arm", "experiment_unit", "trace_id", "model_digest",
 ))
 
 

@@ -49,10 +49,10 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     confidences: Sequence[float]  # their probabilities
     probabilities: Sequence[Sequence[float]]  # of all classes, in the order of the schema
     decisions: Sequence[str] | None = None  # the cheapest classes; None where the schema declares no costs
-    experiment: str | None = None  # the name of the experiment that it was part of
-    arm: str | None = None  # "champion" or "challenger"
-    unit: str | None = None  # a salted hash of what the arm was drawn by
-    trace: str | None = None  # identifier of the caller's trace
+    experiment_name: str | None = None  # the name of the experiment that it was part of
+    experiment_arm: str | None = None  # "champion" or "challenger"
+    experiment_unit: str | None = None  # a salted hash of what the arm was drawn by
+    trace_id: str | None = None  # identifier of the caller's trace
     model_digest: str | None = None  # of the bundle that answered
 
 # %% ../../nbs/api/audit/04_log.ipynb #ae1711a7

@@ -169,7 +169,8 @@ def begin_chain(connection: Connection, schema: Schema) -> None:
     connection.execute(insert(chain).values(seq=0, digest=GENESIS, anchor_seq=0, anchor_digest=GENESIS))
 
 # %% ../../nbs/api/audit/01_migrations.ipynb #72529261
-CONTEXT = ("experiment", "arm", "unit", "trace", "model_digest")  # columns of a request that most leave empty
+# Columns of a request that most leave empty.
+CONTEXT = ("experiment_name", "experiment_arm", "experiment_unit", "trace_id", "model_digest")
 
 
 def predictions_query(

@@ -43,19 +43,21 @@ _ARMS = "champion", "challenger"
 def _joined(database: LogDatabase, experiment: Experiment) -> tuple[FromClause, Any]:
     "Return the rows of an experiment with their requests and labels, and the condition that narrows them."
     r, q, label = database.rows, database.requests, database.labels
-    if "experiment" not in q.c:
+    if "experiment_name" not in q.c:
         raise TrialError("The audit log knows no experiments yet: start the service once.")
     valid = and_(label.c.seq == r.c.seq, label.c.superseded == false())
     joined = r.join(q, q.c.first == r.c.first).outerjoin(label, valid)
-    return joined, and_(q.c.experiment == experiment.name, r.c.time >= experiment.since, q.c.arm.in_(_ARMS))
+    ours = q.c.experiment_name == experiment.name, q.c.experiment_arm.in_(_ARMS), r.c.time >= experiment.since
+    return joined, and_(*ours)
 
 
 def _units(database: LogDatabase, experiment: Experiment) -> dict[str, ArmSeen]:
     "Return the units and the model versions of each arm."
     joined, ours = _joined(database, experiment)
     q = database.requests.c
-    counted: Any = select(q.arm, func.count(distinct(q.unit))).select_from(joined).where(ours).group_by(q.arm)
-    versions: Any = select(q.arm, q.model_version).select_from(joined).where(ours).distinct()
+    arm, unit = q.experiment_arm, q.experiment_unit
+    counted: Any = select(arm, func.count(distinct(unit))).select_from(joined).where(ours).group_by(arm)
+    versions: Any = select(arm, q.model_version).select_from(joined).where(ours).distinct()
     units = dict(tuple(row) for row in database.fetch(counted))
     found = sorted(tuple(row) for row in database.fetch(versions))
     return {arm: ArmSeen(units.get(arm, 0), [v for a, v in found if a == arm], Tally()) for arm in _ARMS}
@@ -65,7 +67,8 @@ def _answers(database: LogDatabase, experiment: Experiment, size: int = 20_000) 
     "Yield the rows of an experiment in chunks, in the order in which they were answered."
     joined, ours = _joined(database, experiment)
     r, q, label = database.rows.c, database.requests.c, database.labels.c
-    wanted = (r.seq, q.arm, q.unit, q.duration_ms, r.probabilities, label.true_label, label.labelled)
+    placed = q.experiment_arm, q.experiment_unit
+    wanted = (r.seq, *placed, q.duration_ms, r.probabilities, label.true_label, label.labelled)
     query, after = select(*wanted).select_from(joined).where(ours).order_by(r.seq).limit(size), -1
     while found := list(database.fetch(query.where(r.seq > after))):
         after = found[-1].seq
@@ -112,7 +115,7 @@ def read_trial(
     limits = {arm: conformal_threshold(values, UNSURE_AT) for arm, values in (scores or {}).items()}
     for chunk in _answers(database, experiment):
         for arm, seen in arms.items():
-            rows = [row for row in chunk if row.arm == arm]
+            rows = [row for row in chunk if row.experiment_arm == arm]
             if not rows:
                 continue
             P = np.array([msgspec.json.decode(row.probabilities) for row in rows], dtype=np.float64)
@@ -121,9 +124,9 @@ def read_trial(
             losses = brier(P[known], np.array([classes.index(rows[i].true_label) for i in known], dtype=np.int64))
             for i, loss in zip(known, losses.tolist(), strict=True):
                 new = _First(rows[i].labelled, rows[i].seq, arm == "challenger", loss)
-                old = firsts.get(rows[i].unit)
+                old = firsts.get(rows[i].experiment_unit)
                 if old is None or (new.labelled, new.seq) < (old.labelled, old.seq):
-                    firsts[rows[i].unit] = new
+                    firsts[rows[i].experiment_unit] = new
     return _judged(experiment, arms, sorted(firsts.values(), key=lambda f: (f.labelled, f.seq)))
 
 

@@ -453,7 +453,13 @@ def test_an_address_that_can_not_be_read_is_not_repeated(address):
     assert caught.value.__cause__ is None
 
 
-CONTEXT = {"experiment": "spring", "arm": "champion", "unit": "a1", "trace": "t1", "model_digest": "m1"}
+CONTEXT = {
+    "experiment_name": "spring",
+    "experiment_arm": "champion",
+    "experiment_unit": "a1",
+    "trace_id": "t1",
+    "model_digest": "m1",
+}
 
 
 def test_what_a_request_was_part_of_is_kept_and_shown_only_where_it_is_set(log):

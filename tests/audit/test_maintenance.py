@@ -511,21 +511,27 @@ def test_an_export_holds_values_as_they_were_asked(tmp_path, suffix):
     assert found["decision"].tolist() == ["quickly"]
 
 
-PLACED = {"experiment": "spring", "arm": "challenger", "unit": "a1", "trace": "t1", "model_digest": "m1"}
+PLACED = {
+    "experiment_name": "spring",
+    "experiment_arm": "challenger",
+    "experiment_unit": "a1",
+    "trace_id": "t1",
+    "model_digest": "m1",
+}
 
 
 @pytest.mark.parametrize("column", list(PLACED))
 def test_what_a_request_was_part_of_can_not_be_changed_unseen(log, column):
-    log.append([entry(0), entry(1, **PLACED), entry(2, trace="t2")])
+    log.append([entry(0), entry(1, **PLACED), entry(2, trace_id="t2")])
     assert verify(log).sound
     tamper(log, f"UPDATE requests SET {column} = 'other' WHERE first = 2")
     assert "row 2 was changed" in verify(log).sentence
 
 
 def test_an_export_has_a_column_of_the_context_only_where_it_is_set(log, tmp_path):
-    log.append([entry(0), entry(1, trace="t1")])
+    log.append([entry(0), entry(1, trace_id="t1")])
     export(log, tmp_path / "out.csv")
     with (tmp_path / "out.csv").open(newline="") as lines:
         found = list(csv.DictReader(lines))
-    assert [row["trace"] for row in found] == ["", "t1"]
-    assert not set(found[0]) & {"experiment", "arm", "unit", "model_digest"}
+    assert [row["trace_id"] for row in found] == ["", "t1"]
+    assert not set(found[0]) & {"experiment_name", "experiment_arm", "experiment_unit", "model_digest"}

@@ -51,9 +51,9 @@ def entry(number: int, key: str, time: int = START, sure: float | None = None, *
         "labels": ["red"],
         "confidences": [red],
         "probabilities": [(red, 1 - red)],
-        "experiment": "spring",
-        "arm": arm,
-        "unit": unit,
+        "experiment_name": "spring",
+        "experiment_arm": arm,
+        "experiment_unit": unit,
     }
     return Entry(**(fields | changed))
 
@@ -88,8 +88,8 @@ def test_only_rows_since_the_last_change_of_the_share_and_of_this_experiment_cou
     log.append(
         [
             entry(0, "ann", time=START - 1000),
-            entry(1, "bob", experiment="winter"),
-            entry(2, "cem", experiment=None, arm=None, unit=None),
+            entry(1, "bob", experiment_name="winter"),
+            entry(2, "cem", experiment_name=None, experiment_arm=None, experiment_unit=None),
             entry(3, "dee"),
         ]
     )
@@ -113,7 +113,7 @@ def test_labels_that_favour_one_arm_give_no_verdict(log: AuditLog):
     entries = [entry(i, f"user-{i}") for i in range(300)]
     log.append(entries)
     for e in entries:
-        if e.arm == "champion":
+        if e.experiment_arm == "champion":
             log.label(e.id, "red")
     assert "labels come in from both arms unequally" in trial_lines(read_trial(log.database, TRIAL))[-1]
 
