@@ -29,8 +29,9 @@ def watching(browser) -> Iterator[Callable]:
     pages, requests, errors = [], [], []
 
     def listen(message) -> None:
-        gone = "ERR_CONNECTION_REFUSED" in message.text  # a page may outlive its server, at the end of a module
-        if message.type == "error" and not gone:
+        # A page may outlive its server, at the end of a module, and tries to reach it again.
+        gone = ("ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET")
+        if message.type == "error" and not any(words in message.text for words in gone):
             errors.append(message.text)
 
     def open_(url: str, width: int = 1280):
