@@ -13,7 +13,7 @@ from iris_nb.lookup.source import Completed, SourceError
 from iris_nb.lookup.sources import Sources
 from serve.batching import Batcher, RequestContext
 from serve.errors import Busy, SourceDown, strip_paths
-from serve.parsing import MAX_FAULTS, NO_OPTIONS, Options, Row, fault_at, invalid
+from serve.parsing import NO_OPTIONS, Options, Row, fault_at, invalid
 from serve.schemas import Answer, BadRow, LookedUp, with_rejected
 
 log = logging.getLogger("serve")
@@ -122,7 +122,7 @@ def _good_rows(found: list[Completed], where: Where) -> list[Row]:
     "Return the completed rows; raise InvalidInput with what is wrong with them, at the pointer of each row."
     faults = [fault_at(where(i), f.field, f.expected, f.got) for i, row in enumerate(found) for f in row.faults]
     if faults:
-        raise invalid(faults, max(0, len(faults) - MAX_FAULTS))
+        raise invalid(faults)
     return [row.row for row in found]
 
 

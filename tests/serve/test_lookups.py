@@ -111,6 +111,13 @@ def test_the_faults_of_a_batch_are_named_at_once_with_their_places(client):
     assert [e["pointer"] for e in problem["errors"]] == ["/samples/1/customer_id", "/samples/3/customer_id"]
 
 
+def test_a_thousand_faults_of_a_batch_are_listed_and_the_others_counted_once(client):
+    keys = [{"amount": 500, "customer_id": "no one"}] * 1500
+    found = client.post("/predict/batch", json={"samples": keys}).json()
+    assert len(found["errors"]) == 1000
+    assert found["detail"].endswith("; and 1,495 more")
+
+
 def test_bad_keys_are_rejected_beside_bad_values_where_the_good_rows_are_asked_for(client):
     rows = [{**GOOD, "amount": "much"}, {**GOOD, "customer_id": "x"}, GOOD, {"amount": 1}]
     answer = client.post("/predict/batch?partial=true&looked_up=true", json={"samples": rows}).json()
