@@ -104,7 +104,7 @@ def _chained_values(
         first, found = seq + 1, _row_values(e, seq + 1, schema)
         packed = [pack(row) for row in found]
         request, checks = _request_values(e, first), row_checksums(packed)
-        linked = (*request, *context, checks) if placed and context != _NO_CONTEXT else (*request, checks)
+        linked = (*request, *context, checks) if context != _NO_CONTEXT else (*request, checks)
         digest, seq = chain_digest(digest, linked, packed), seq + len(found)
         requests += (*request, checks, digest, *context) if placed else (*request, checks, digest)
         rows += chain.from_iterable([(*row, None) for row in found] if e.decisions is None else found)
